@@ -1,0 +1,303 @@
+"""The authority on what an operation does next, from its journal and one look at its VM.
+
+`decide` never trusts that a call had an effect: it looks at what the hypervisor shows. A call whose answer was never
+recorded is verified, after a time in which the hypervisor may still be carrying it out, before it is sent again; asking
+a guest is harmless to repeat and is repeated at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from vms.domain.observation import DomainState, DownReason, Job, Observation, is_up
+from vms.domain.operation import Failure, Operation, Outcome, Stage, Step, StepKind
+from vms.domain.policy import PRESS_AGAIN_EVERY
+from vms.domain.power import Action
+
+#: A start, destroy or save without an answer may still be under way at the hypervisor for this long.
+SETTLE = timedelta(seconds=5)
+#: Gaps between attempts of a call that failed; the attempt after the last gap is the last one.
+RETRY_GAPS = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 4, 8, 16))
+#: Ask again at once after a worker died while asking, but not for ever: something about the call may kill workers.
+MAX_UNANSWERED_ASKS = 3
+#: How often to look at a VM whose change cannot be timed, when no event arrives.
+LOOK_AGAIN = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Ask the hypervisor for something; the operation is in `stage` from just before the call.
+
+    Attributes:
+        starts_delay: This is the first ask of the guest: the graceful delay is counted from here.
+    """
+
+    kind: StepKind
+    stage: Stage
+    starts_delay: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Write down what was seen, and go on from `stage`."""
+
+    kind: StepKind
+    stage: Stage
+    brought_down: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Do nothing before `until`, unless something is heard of the VM first."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """End the operation."""
+
+    outcome: Outcome
+    failure: Failure = Failure.NONE
+
+
+Move = Call | Note | Wait | Finish
+
+
+def decide(op: Operation, seen: Observation, now: datetime) -> Move:
+    """Return the next move of an active operation.
+
+    Args:
+        op: The operation, with its journal.
+        seen: The VM, looked at just now.
+        now: The time of that look.
+    """
+    if op.stage is Stage.ENDED:
+        raise ValueError("an operation that has ended has no next move")
+    if now >= op.hard_deadline_at:
+        return _leave_running(op, seen, Finish(Outcome.FAILED, Failure.DEADLINE))
+    match op.stage:
+        case Stage.STARTING:
+            return _starting(op, seen, now)
+        case Stage.COMING_UP:
+            return _coming_up(op, seen, now)
+        case Stage.SAVING:
+            return _saving(op, seen, now)
+        case Stage.RESUMING:
+            return _resuming(op, seen, now)
+    match op.action:
+        case Action.SHUT_DOWN | Action.REBOOT | Action.POWER_OFF | Action.POWER_CYCLE:
+            return _bring_down(op, seen, now)
+        case Action.SUSPEND:
+            return _saving(op, seen, now)
+        case Action.RUN | Action.RESUME:
+            return _run(op, seen, now)
+
+
+def decide_unreachable(op: Operation, now: datetime) -> Move:
+    """Return the next move while the VM's host cannot be reached: wait for it until the hard deadline."""
+    if now >= op.hard_deadline_at:
+        return Finish(Outcome.FAILED, Failure.HOST_UNREACHABLE)
+    return Wait(now + LOOK_AGAIN)
+
+
+def decide_gone() -> Move:
+    """Return the next move when the VM is no longer defined on its host."""
+    return Finish(Outcome.FAILED, Failure.GONE)
+
+
+def _bring_down(op: Operation, seen: Observation, now: datetime) -> Move:
+    """The shared first half of shut down, reboot, power off and power cycle."""
+    if op.cancel_requested and op.graceful and op.stage is not Stage.DESTROYING:
+        return _leave_running(op, seen, Finish(Outcome.CANCELLED))
+    if seen.down:
+        return _is_down(op, seen, now)
+    if op.run_token is None and op.last(StepKind.DESTROY) is None:
+        prepared = op.last(StepKind.PREPARE)
+        if op.graceful or prepared is None or prepared.answered_at is None:
+            return _retried(op, StepKind.PREPARE, op.stage, now, Failure.PREPARE_FAILED)
+        # A hung QEMU takes no token, and is just what Power off is for.
+        return Call(StepKind.DESTROY, Stage.DESTROYING)
+    if seen.run_token != op.run_token:
+        # It went down and somebody has started it again. A new run is never touched.
+        return Finish(Outcome.OTHER_HAND)
+    if op.stage is Stage.DESTROYING or not op.graceful:
+        return _destroy(op, seen, now)
+    return _ladder(op, seen, now)
+
+
+def _ladder(op: Operation, seen: Observation, now: datetime) -> Move:
+    """Ask the agent, then press the button, then power off or give up: all within one graceful delay."""
+    if op.policy is None:
+        raise ValueError(f"{op.action} without a policy")
+    if op.policy.force and (op.policy.delay == 0 or (op.deadline_at is not None and now >= op.deadline_at)):
+        return _destroy(op, seen, now)
+    if op.deadline_at is not None and now >= op.deadline_at:
+        return _leave_running(op, seen, Finish(Outcome.GAVE_UP))
+
+    asked_at = op.asked_at
+    if seen.agent_connected and _worth_asking(op, StepKind.ASK_AGENT):
+        return Call(StepKind.ASK_AGENT, Stage.WAITING, starts_delay=asked_at is None)
+    press_at = _next_press(op, now) if seen.acpi else None
+    if press_at is not None and now >= press_at:
+        return Call(StepKind.PRESS_BUTTON, Stage.WAITING, starts_delay=asked_at is None)
+    if press_at is None and not _agent_accepted(op):
+        # Nobody there to ask: no agent that listens, and no power button.
+        if op.policy.force:
+            return _destroy(op, seen, now)
+        return _leave_running(op, seen, Finish(Outcome.FAILED, Failure.NO_WAY_TO_ASK))
+    moments = [moment for moment in (press_at, op.deadline_at) if moment is not None]
+    return Wait(min(moments))
+
+
+def _agent_accepted(op: Operation) -> bool:
+    return any(step.ok for step in op.all(StepKind.ASK_AGENT))
+
+
+def _worth_asking(op: Operation, kind: StepKind) -> bool:
+    """True when this call was not answered yet, neither with success nor with failure."""
+    if any(step.answered_at is not None for step in op.all(kind)):
+        return False
+    return op.unanswered_in_a_row(kind) < MAX_UNANSWERED_ASKS
+
+
+def _next_press(op: Operation, now: datetime) -> datetime:
+    """Return when the power button is to be pressed next."""
+    last = op.last(StepKind.PRESS_BUTTON)
+    if last is not None:
+        lost = last.answered_at is None and op.unanswered_in_a_row(StepKind.PRESS_BUTTON) < MAX_UNANSWERED_ASKS
+        return now if lost else last.at + timedelta(seconds=PRESS_AGAIN_EVERY)
+    accepted = next((step for step in op.all(StepKind.ASK_AGENT) if step.ok), None)
+    if accepted is None or op.policy is None:
+        return now
+    return accepted.at + timedelta(seconds=op.policy.delay / 2)
+
+
+def _destroy(op: Operation, seen: Observation, now: datetime) -> Move:
+    return _retried(op, StepKind.DESTROY, Stage.DESTROYING, now, Failure.DESTROY_FAILED, seen)
+
+
+def _is_down(op: Operation, seen: Observation, now: datetime) -> Move:
+    """The VM is down: the end of a shut-down, half of a reboot."""
+    if op.action is Action.POWER_OFF and seen.managed_save:
+        return _retried(op, StepKind.DISCARD_MEMORY, op.stage, now, Failure.DISCARD_FAILED)
+    how = _how_it_went_down(op, seen)
+    if not op.runs_again:
+        return Finish(how)
+    if seen.managed_save:
+        # Somebody suspended it meanwhile. Starting it would bring the old memory back, which is no reboot.
+        return Finish(Outcome.FAILED, Failure.SAVED_ELSEWHERE)
+    return Note(StepKind.WENT_DOWN, Stage.STARTING, brought_down=how)
+
+
+def _how_it_went_down(op: Operation, seen: Observation) -> Outcome:
+    if op.last(StepKind.DESTROY) is not None:
+        return Outcome.FORCED
+    if op.last(StepKind.DISCARD_MEMORY) is not None:
+        return Outcome.DONE
+    asked = op.last(StepKind.ASK_AGENT, StepKind.PRESS_BUTTON)
+    if asked is None or seen.down_reason in (DownReason.DESTROYED, DownReason.SAVED):
+        return Outcome.OTHER_HAND
+    # With both asked, the last one asked is named: the hypervisor does not say which of them the guest heard.
+    return Outcome.CLEAN_AGENT if asked.kind is StepKind.ASK_AGENT else Outcome.CLEAN_ACPI
+
+
+def _run(op: Operation, seen: Observation, now: datetime) -> Move:
+    if seen.down:
+        return _starting(op, seen, now)
+    if seen.state in (DomainState.PAUSED, DomainState.SLEEPING):
+        return _resuming(op, seen, now)
+    return Finish(Outcome.OTHER_HAND)
+
+
+def _starting(op: Operation, seen: Observation, now: datetime) -> Move:
+    if not seen.down:
+        if op.run_token is not None and seen.run_token == op.run_token:
+            # Only a saved memory that somebody restored brings an ended run back.
+            return Finish(Outcome.FAILED, Failure.SAVED_ELSEWHERE)
+        return Note(StepKind.STARTED, Stage.COMING_UP)
+    if op.brought_down is not None and seen.managed_save:
+        return Finish(Outcome.FAILED, Failure.SAVED_ELSEWHERE)
+    last = op.last(StepKind.START)
+    if last is not None and last.ok:
+        return Finish(Outcome.FAILED, Failure.WENT_DOWN_AGAIN)
+    return _retried(op, StepKind.START, Stage.STARTING, now, Failure.START_FAILED)
+
+
+def _coming_up(op: Operation, seen: Observation, now: datetime) -> Move:
+    if seen.down:
+        return Finish(Outcome.FAILED, Failure.WENT_DOWN_AGAIN)
+    started = op.last(StepKind.STARTED)
+    since = started.at if started is not None else now
+    # A VM that somebody paused meanwhile has come back; it just does not run on by our doing.
+    if seen.state is DomainState.PAUSED or is_up(seen, since, now):
+        if op.brought_down is not None:
+            return Finish(op.brought_down)
+        return Finish(Outcome.DONE if op.last(StepKind.START) is not None else Outcome.OTHER_HAND)
+    return Wait(now + LOOK_AGAIN)
+
+
+def _saving(op: Operation, seen: Observation, now: datetime) -> Move:
+    last = op.last(StepKind.SAVE)
+    if seen.down:
+        if not seen.managed_save:
+            return Finish(Outcome.FAILED, Failure.WENT_DOWN_AGAIN)
+        return Finish(Outcome.DONE if last is not None else Outcome.OTHER_HAND)
+    if seen.job is Job.SAVING:
+        return Wait(now + LOOK_AGAIN)
+    if last is not None and last.answered_at is not None and not last.ok:
+        return Finish(Outcome.FAILED, Failure.SAVE_FAILED)
+    if last is not None and now < last.at + SETTLE:
+        return Wait(last.at + SETTLE)
+    if len(op.all(StepKind.SAVE)) >= MAX_UNANSWERED_ASKS:
+        return Finish(Outcome.FAILED, Failure.SAVE_FAILED)
+    return Call(StepKind.SAVE, Stage.SAVING)
+
+
+def _resuming(op: Operation, seen: Observation, now: datetime) -> Move:
+    if seen.down:
+        return Finish(Outcome.FAILED, Failure.WENT_DOWN_AGAIN)
+    if seen.state is DomainState.RUNNING:
+        return Finish(Outcome.DONE if op.last(StepKind.RESUME) is not None else Outcome.OTHER_HAND)
+    return _retried(op, StepKind.RESUME, Stage.RESUMING, now, Failure.RESUME_FAILED)
+
+
+def _retried(
+    op: Operation, kind: StepKind, stage: Stage, now: datetime, failure: Failure, seen: Observation | None = None
+) -> Move:
+    """Send a call that must have its effect, with growing gaps after each failure.
+
+    Args:
+        seen: Given when the VM runs on after the last failure, so that it has to be left as it was.
+    """
+    last = op.last(kind)
+    if last is None:
+        return Call(kind, stage)
+    not_before = _not_before(op, last)
+    if not_before is None:
+        finish = Finish(Outcome.FAILED, failure)
+        return finish if seen is None else _leave_running(op, seen, finish)
+    if now < not_before:
+        return Wait(not_before)
+    return Call(kind, stage)
+
+
+def _not_before(op: Operation, last: Step) -> datetime | None:
+    """Return when a call may be sent again, or None when it was sent often enough."""
+    attempts = len(op.all(last.kind))
+    if attempts > len(RETRY_GAPS):
+        return None
+    if last.answered_at is None or last.ok:
+        return last.at + SETTLE
+    return last.answered_at + RETRY_GAPS[attempts - 1]
+
+
+def _leave_running(op: Operation, seen: Observation, finish: Finish) -> Move:
+    """End the operation without the VM having gone down: take back every intent first."""
+    if seen.down or op.last(StepKind.PREPARE) is None or not op.graceful or seen.run_token != op.run_token:
+        return finish
+    relents = op.all(StepKind.RELENT)
+    if any(step.ok for step in relents) or len(relents) >= MAX_UNANSWERED_ASKS:
+        return finish
+    return Call(StepKind.RELENT, op.stage)

@@ -1,0 +1,129 @@
+"""What a hypervisor tells of one domain at one moment, and the VM status that follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from vms.domain.power import Action, VmStatus
+
+#: How long a VM with an agent channel may run before it counts as up without its agent.
+UP_WITHOUT_AGENT_AFTER = timedelta(seconds=60)
+
+
+class DomainState(StrEnum):
+    """State of a domain's process."""
+
+    DOWN = "down"
+    RUNNING = "running"
+    PAUSED = "paused"
+    """Its CPUs stand still: paused by a person, an I/O error, or crashed and preserved."""
+    SLEEPING = "sleeping"
+    """The guest put itself to sleep (libvirt: pmsuspended)."""
+
+
+class DownReason(StrEnum):
+    """How a domain that is down got there, as far as the hypervisor knows."""
+
+    GUEST = "guest"
+    """The guest powered itself off."""
+    DESTROYED = "destroyed"
+    """Somebody destroyed it."""
+    CRASHED = "crashed"
+    """Its process died."""
+    SAVED = "saved"
+    UNKNOWN = "unknown"
+
+
+class Job(StrEnum):
+    """A long-running job of the hypervisor on a domain."""
+
+    NONE = "none"
+    SAVING = "saving"
+    MIGRATING = "migrating"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One look at one domain.
+
+    Attributes:
+        state: State of its process.
+        run_token: Token that the portal wrote into this run's live metadata, None when this run has none
+            (or nothing runs). A token that is still there means: still the same run.
+        down_reason: How it went down; UNKNOWN while it is not down.
+        managed_save: Its memory is saved on the host and would be restored by the next start.
+        agent_channel: A guest-agent channel is configured in the run (or, when down, in the stored definition).
+        agent_connected: The guest agent is connected now.
+        acpi: The domain has ACPI.
+        persistent: It is defined, so it will still be there when it is down.
+        job: Long-running job in progress.
+        reset_ends_run: `on_reboot` of this run is `destroy`: a guest that resets ends the run.
+    """
+
+    state: DomainState
+    run_token: str | None = None
+    down_reason: DownReason = DownReason.UNKNOWN
+    managed_save: bool = False
+    agent_channel: bool = False
+    agent_connected: bool = False
+    acpi: bool = True
+    persistent: bool = True
+    job: Job = Job.NONE
+    reset_ends_run: bool = False
+
+    @property
+    def down(self) -> bool:
+        """True when no process runs."""
+        return self.state is DomainState.DOWN
+
+
+def is_up(seen: Observation, running_since: datetime | None, now: datetime) -> bool:
+    """Say whether a running VM counts as up: its agent connected, or has none, or is 60 s late."""
+    if seen.state is DomainState.SLEEPING:
+        return True
+    if seen.state is not DomainState.RUNNING:
+        return False
+    if not seen.agent_channel or seen.agent_connected:
+        return True
+    return running_since is not None and now >= running_since + UP_WITHOUT_AGENT_AFTER
+
+
+#: What a VM shows while an operation of this kind has not yet brought its VM where it wants it.
+_STATUS_WHILE: dict[Action, VmStatus] = {
+    Action.RUN: VmStatus.WAIT_FOR_LAUNCH,
+    Action.SHUT_DOWN: VmStatus.POWERING_DOWN,
+    Action.POWER_OFF: VmStatus.POWERING_DOWN,
+    Action.REBOOT: VmStatus.REBOOT_IN_PROGRESS,
+    Action.POWER_CYCLE: VmStatus.REBOOT_IN_PROGRESS,
+    Action.SUSPEND: VmStatus.SAVING_STATE,
+    Action.RESUME: VmStatus.RESTORING_STATE,
+}
+
+
+def status_while(action: Action, *, started: bool = False, restoring: bool = False) -> VmStatus:
+    """Return the status a VM shows while `action` is in progress on it.
+
+    Args:
+        started: The operation has started the VM and waits for it to come up.
+        restoring: A Run that brings saved memory back.
+    """
+    if started:
+        return VmStatus.POWERING_UP
+    if restoring:
+        return VmStatus.RESTORING_STATE
+    return _STATUS_WHILE[action]
+
+
+def status_at_rest(seen: Observation, running_since: datetime | None, now: datetime) -> VmStatus:
+    """Return the status of a VM that no operation is active on."""
+    if seen.job is Job.MIGRATING:
+        return VmStatus.MIGRATING
+    if seen.job is Job.SAVING:
+        return VmStatus.SAVING_STATE
+    if seen.state is DomainState.PAUSED:
+        return VmStatus.PAUSED
+    if seen.down:
+        return VmStatus.SUSPENDED if seen.managed_save else VmStatus.DOWN
+    return VmStatus.UP if is_up(seen, running_since, now) else VmStatus.POWERING_UP

@@ -1,0 +1,227 @@
+"""The authority on operations: their stages, the transitions between them, their steps and outcomes.
+
+An operation is one durable power action on one VM. Its stage says how far it is; its steps are the journal of
+everything that was asked of the hypervisor, written *before* it was asked. What to do next is decided in `vms.domain.decide`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from vms.domain.policy import Policy
+from vms.domain.power import GRACEFUL_ACTIONS, RUNNING_ACTIONS, Action, InFlight
+
+
+class Stage(StrEnum):
+    """How far an operation is."""
+
+    ACCEPTED = "accepted"
+    WAITING = "waiting"
+    DESTROYING = "destroying"
+    STARTING = "starting"
+    COMING_UP = "coming_up"
+    SAVING = "saving"
+    RESUMING = "resuming"
+    ENDED = "ended"
+
+
+#: One stage a line: where an operation may go from there. An operation may stay in its stage as often as it likes.
+TRANSITIONS: dict[Stage, frozenset[Stage]] = {
+    Stage.ACCEPTED: frozenset(
+        {Stage.WAITING, Stage.DESTROYING, Stage.STARTING, Stage.SAVING, Stage.RESUMING, Stage.ENDED}
+    ),
+    Stage.WAITING: frozenset({Stage.DESTROYING, Stage.STARTING, Stage.ENDED}),
+    Stage.DESTROYING: frozenset({Stage.STARTING, Stage.ENDED}),
+    Stage.STARTING: frozenset({Stage.COMING_UP, Stage.ENDED}),
+    Stage.COMING_UP: frozenset({Stage.ENDED}),
+    Stage.SAVING: frozenset({Stage.ENDED}),
+    Stage.RESUMING: frozenset({Stage.ENDED}),
+    Stage.ENDED: frozenset(),
+}
+ACTIVE_STAGES = tuple(stage for stage in Stage if stage is not Stage.ENDED)
+#: Stages in which the guest is, or is about to be, given time: Force now, Extend and Cancel make sense only here.
+PATIENT_STAGES = (Stage.ACCEPTED, Stage.WAITING)
+
+
+class Outcome(StrEnum):
+    """How an operation ended."""
+
+    CLEAN_AGENT = "clean_agent"
+    """The guest went down after its agent was asked."""
+    CLEAN_ACPI = "clean_acpi"
+    """The guest went down after its power button was pressed."""
+    FORCED = "forced"
+    GAVE_UP = "gave_up"
+    GUEST_REBOOTED = "guest_rebooted"
+    DONE = "done"
+    OTHER_HAND = "other_hand"
+    """Somebody else, virsh for example, brought about what was wanted."""
+    SUPERSEDED = "superseded"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+#: Outcomes after which what was asked for is true.
+SUCCESSES = frozenset(
+    {
+        Outcome.CLEAN_AGENT,
+        Outcome.CLEAN_ACPI,
+        Outcome.FORCED,
+        Outcome.GUEST_REBOOTED,
+        Outcome.DONE,
+        Outcome.OTHER_HAND,
+    }
+)
+
+
+class Failure(StrEnum):
+    """Why an operation failed. The sentence for people is made from it in `vms.labels`."""
+
+    NONE = ""
+    GONE = "gone"
+    NO_WAY_TO_ASK = "no_way_to_ask"
+    PREPARE_FAILED = "prepare_failed"
+    DESTROY_FAILED = "destroy_failed"
+    START_FAILED = "start_failed"
+    SAVE_FAILED = "save_failed"
+    RESUME_FAILED = "resume_failed"
+    DISCARD_FAILED = "discard_failed"
+    WENT_DOWN_AGAIN = "went_down_again"
+    SAVED_ELSEWHERE = "saved_elsewhere"
+    HOST_UNREACHABLE = "host_unreachable"
+    DEADLINE = "deadline"
+
+
+class StepKind(StrEnum):
+    """What one line of an operation's journal records."""
+
+    # Calls to the hypervisor: written before the call, answered after it.
+    PREPARE = "prepare"
+    ASK_AGENT = "ask_agent"
+    PRESS_BUTTON = "press_button"
+    DESTROY = "destroy"
+    START = "start"
+    SAVE = "save"
+    RESUME = "resume"
+    DISCARD_MEMORY = "discard_memory"
+    RELENT = "relent"
+    """Take back what PREPARE armed, when the guest is left running after all."""
+    # What was seen.
+    WENT_DOWN = "went_down"
+    STARTED = "started"
+    # What a person did to the running operation.
+    FORCE_NOW = "force_now"
+    EXTEND = "extend"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of the journal.
+
+    Attributes:
+        kind: What it is.
+        at: When it was written; for a call, just before the call.
+        answered_at: When the hypervisor answered; None for a call whose answer was never recorded, because the worker
+            died or lost the connection in it.
+        ok: Whether the answer was success.
+    """
+
+    kind: StepKind
+    at: datetime
+    answered_at: datetime | None = None
+    ok: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation as the decision sees it.
+
+    Attributes:
+        action: What was asked for.
+        stage: How far it is.
+        policy: Policy in force; None for actions that ask no guest.
+        run_token: Token of the run that is to be brought down; None until it was read or written.
+        deadline_at: End of the graceful delay; None until the guest was first asked.
+        hard_deadline_at: When the operation ends whatever happens.
+        cancel_requested: A person wants it to stop waiting.
+        brought_down: How the VM went down; None while it has not.
+        steps: The journal, oldest first.
+    """
+
+    action: Action
+    stage: Stage
+    hard_deadline_at: datetime
+    policy: Policy | None = None
+    run_token: str | None = None
+    deadline_at: datetime | None = None
+    cancel_requested: bool = False
+    brought_down: Outcome | None = None
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def graceful(self) -> bool:
+        """True when the guest is asked first."""
+        return self.action in GRACEFUL_ACTIONS
+
+    @property
+    def runs_again(self) -> bool:
+        """True when the VM is to run at the end."""
+        return self.action in RUNNING_ACTIONS
+
+    @property
+    def asked_at(self) -> datetime | None:
+        """When the guest was first asked to go down."""
+        return next((step.at for step in self.steps if step.kind in (StepKind.ASK_AGENT, StepKind.PRESS_BUTTON)), None)
+
+    def all(self, kind: StepKind) -> tuple[Step, ...]:
+        """Return the steps of one kind, oldest first."""
+        return tuple(step for step in self.steps if step.kind is kind)
+
+    def last(self, *kinds: StepKind) -> Step | None:
+        """Return the newest step of these kinds."""
+        return next((step for step in reversed(self.steps) if step.kind in kinds), None)
+
+    def unanswered_in_a_row(self, kind: StepKind) -> int:
+        """Count how many of the newest calls of this kind never got an answer."""
+        count = 0
+        for step in reversed(self.all(kind)):
+            if step.answered_at is not None:
+                break
+            count += 1
+        return count
+
+
+def in_flight(action: Action, stage: Stage) -> InFlight:
+    """Return what the table of allowed actions needs to know of an active operation."""
+    return InFlight(action, only_waits_for_up=stage is Stage.COMING_UP)
+
+
+#: How long one operation may take beyond the graceful delay.
+ALLOWANCE: dict[Action, timedelta] = {
+    Action.RUN: timedelta(minutes=3),
+    Action.SHUT_DOWN: timedelta(minutes=2),
+    Action.POWER_OFF: timedelta(minutes=2),
+    Action.REBOOT: timedelta(minutes=4),
+    Action.POWER_CYCLE: timedelta(minutes=4),
+    Action.SUSPEND: timedelta(minutes=30),
+    Action.RESUME: timedelta(minutes=3),
+}
+
+
+def hard_deadline(action: Action, policy: Policy | None, since: datetime) -> datetime:
+    """Return when an operation ends whatever happens, counted from `since` (accepted, or the guest first asked)."""
+    delay = timedelta(seconds=policy.delay) if policy else timedelta()
+    return since + delay + ALLOWANCE[action]
+
+
+def diagram() -> Iterator[str]:
+    """Yield the lines of the state diagram in Mermaid's language; `docs/architecture.md` holds what this makes."""
+    yield "stateDiagram-v2"
+    yield f"    [*] --> {Stage.ACCEPTED}"
+    for stage, targets in TRANSITIONS.items():
+        for target in (candidate for candidate in Stage if candidate in targets):
+            yield f"    {stage} --> {'[*]' if target is Stage.ENDED else target}"

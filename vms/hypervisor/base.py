@@ -1,0 +1,203 @@
+"""The port: what the portal needs of a hypervisor, and the errors it may answer with.
+
+Every driver passes one contract suite (`tests/hypervisor`). Drivers are synchronous, may be used by several threads,
+and never wait for a guest: a call returns once the hypervisor took it (`destroy` and `start` once they had their effect).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Flag, StrEnum, auto
+from typing import Protocol
+
+from vms.domain.observation import Observation
+
+
+class HypervisorError(Exception):
+    """A hypervisor refused or failed a call. The text is the hypervisor's own, fit to be shown to an admin."""
+
+
+class HostUnreachable(HypervisorError):
+    """No connection to the host, or the connection was lost during the call, whose effect is then unknown."""
+
+
+class DomainNotFound(HypervisorError):
+    """No domain with this UUID is defined or running on the host."""
+
+
+class AgentUnavailable(HypervisorError):
+    """The guest agent is absent, or did not take the request within a few seconds."""
+
+
+class RunChanged(HypervisorError):
+    """The run that the call was meant for is over: another one carries on under the same domain, or none."""
+
+
+class NotSupported(HypervisorError):
+    """This hypervisor has no such function."""
+
+
+class Capability(Flag):
+    """What a driver's guests can do; selects the cases of the contract suite."""
+
+    NONE = 0
+    AGENT = auto()
+    """Guests can have an agent."""
+    DISOBEDIENCE = auto()
+    """Guests can be slow or ignore a request."""
+    SAVE = auto()
+    SCREENSHOT = auto()
+    RESET_ENDS_RUN = auto()
+    """`prepare(end_on_reset=True)` is supported."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostInfo:
+    """A host as it presents itself. Versions are for people to read."""
+
+    hostname: str
+    hypervisor: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """One look at one domain with its configuration.
+
+    Attributes:
+        uuid: libvirt UUID, lower case with hyphens.
+        name: Name on the host.
+        description: Free text of the stored definition.
+        memory: Current memory, in bytes.
+        vcpus: Number of virtual CPUs.
+        seen: Its state.
+    """
+
+    uuid: str
+    name: str
+    description: str
+    memory: int
+    vcpus: int
+    seen: Observation
+
+
+class EventKind(StrEnum):
+    """What a hypervisor tells by itself. Events are hints: what counts is the look that follows."""
+
+    STARTED = "started"
+    STOPPED = "stopped"
+    CHANGED = "changed"
+    """Paused, resumed, asleep, saved, or redefined: look again."""
+    AGENT = "agent"
+    """The guest agent connected or disconnected."""
+    RESET = "reset"
+    """The guest restarted itself without its process ending. May arrive several times for one restart."""
+    UNDEFINED = "undefined"
+
+
+@dataclass(frozen=True, slots=True)
+class DomainEvent:
+    """Something happened to a domain at `at` (when the driver heard of it, aware, UTC)."""
+
+    uuid: str
+    kind: EventKind
+    at: datetime
+    detail: str = ""
+
+
+class Watch(Protocol):
+    """A subscription to a host's events."""
+
+    def close(self) -> None:
+        """End the subscription; no handler is called once this has returned."""
+
+
+class Hypervisor(Protocol):
+    """A connection to one host.
+
+    Every method may raise `HostUnreachable` and `HypervisorError`; those about one domain `DomainNotFound`.
+    """
+
+    capabilities: Capability
+
+    def close(self) -> None:
+        """Give the connection up. Idempotent, never raises."""
+
+    def info(self) -> HostInfo:
+        """Return what the host says of itself."""
+
+    def domains(self) -> list[Domain]:
+        """Look at every domain of the host, defined or running, with as few round trips as the host offers."""
+
+    def observe(self, uuid: str) -> Domain:
+        """Look at one domain."""
+
+    def prepare(self, uuid: str, token: str, *, end_on_reset: bool) -> str:
+        """Mark the running process of a domain, so that it is known again, and return its token.
+
+        Args:
+            token: Written into the run's live metadata unless the run has one already; a run keeps its first token.
+            end_on_reset: Also make a reset by the guest end this run (live `on_reboot` becomes `destroy`), so that a
+                guest which restarts when told to halt ends all the same. Ignored where it is not supported.
+
+        Raises:
+            RunChanged: Nothing is running.
+        """
+
+    def relent(self, uuid: str) -> None:
+        """Make a reset by the guest do again what the stored definition says. Succeeds when nothing runs."""
+
+    def ask_agent(self, uuid: str, *, reboot: bool = False) -> None:
+        """Ask the guest agent to power the guest down, or to restart it. Returns when the agent took it, within 5 s.
+
+        Raises:
+            AgentUnavailable: No agent listens, or it refused.
+        """
+
+    def press_button(self, uuid: str) -> None:
+        """Press the ACPI power button. That the guest heard it is not known."""
+
+    def destroy(self, uuid: str, run_token: str | None) -> None:
+        """End a domain's process at once. Succeeds when nothing runs.
+
+        Args:
+            run_token: The run to end; None ends whichever runs.
+
+        Raises:
+            RunChanged: Another run than `run_token`'s is running; it was not touched.
+        """
+
+    def start(self, uuid: str) -> None:
+        """Start a domain by its stored definition, restoring saved memory if there is any.
+
+        Succeeds when it runs already.
+        """
+
+    def save(self, uuid: str) -> None:
+        """Begin to save a domain's memory to its host (managed save) and end its process.
+
+        Returns within a few seconds, with the job perhaps still under way (`Observation.job`).
+        """
+
+    def resume(self, uuid: str) -> None:
+        """Let a paused domain run on, or wake a sleeping one. Succeeds when it runs already."""
+
+    def discard_memory(self, uuid: str) -> None:
+        """Remove saved memory. Succeeds when there is none."""
+
+    def screenshot(self, uuid: str) -> bytes:
+        """Return the guest's screen as PNG.
+
+        Raises:
+            NotSupported: It has none.
+        """
+
+    def watch(self, handler: Callable[[DomainEvent], None], lost: Callable[[str], None]) -> Watch:
+        """Subscribe to events.
+
+        Args:
+            handler: Called for each event, in a thread of the driver's; must return quickly.
+            lost: Called once, with the reason, when the connection is gone and no more events will come.
+        """
