@@ -1,7 +1,8 @@
 """The authority on operations: their stages, the transitions between them, their steps and outcomes.
 
 An operation is one durable power action on one VM. Its stage says how far it is; its steps are the journal of
-everything that was asked of the hypervisor, written *before* it was asked. What to do next is decided in `vms.domain.decide`.
+everything that was asked of the hypervisor, written *before* it was asked. What to do next is decided in
+`vms.domain.decide`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The port: what the portal needs of a hypervisor, and the errors it may answer with.
 
 Every driver passes one contract suite (`tests/hypervisor`). Drivers are synchronous, may be used by several threads,
-and never wait for a guest: a call returns once the hypervisor took it (`destroy` and `start` once they had their effect).
+and never wait for a guest: a call returns once the hypervisor took it (`destroy` and `start` once they had their
+effect).
 """
 
 from __future__ import annotations

@@ -1,0 +1,296 @@
+"""The authority on what a person can have done to a VM: one function a verb, used by pages, admin, API and bulk alike.
+
+Each one is a single transaction: permission, conflict, operation, status, event; a worker is woken on commit.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from django.contrib.auth.models import AbstractUser, AnonymousUser
+from django.db import IntegrityError, transaction
+
+from vms import labels, permissions, tasks
+from vms.domain.errors import PolicyError
+from vms.domain.operation import Stage, in_flight
+from vms.domain.policy import MAX_DELAY, Plan, Policy, Setting, check_vm_setting, effective, plan
+from vms.domain.power import GRACEFUL_ACTIONS, Action, Refusal, Verdict, VmStatus, resolve
+from vms.engine import journal
+from vms.engine.records import Code, record
+from vms.models import Operation, PortalDefaults, VirtualMachine
+
+User = AbstractUser | AnonymousUser
+
+#: The engine writes to a waiting operation a few times a minute at most.
+_STEER_ATTEMPTS = 5
+
+
+class Refused(Exception):
+    """An action cannot be accepted now. The text is a sentence for people.
+
+    Attributes:
+        operation: The operation that is in the way, if one is.
+    """
+
+    def __init__(self, message: str, operation: Operation | None = None) -> None:
+        super().__init__(message)
+        self.operation = operation
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an action would do to a VM now: what the confirmation shows, the API's dry run answers, and is stored.
+
+    Attributes:
+        refusal: Why it would be refused; None when it would be accepted.
+        plan: What would happen; None when no plan can be made.
+        in_the_way: The operation that is running on the VM: in the way, or ended by this action.
+    """
+
+    vm: VirtualMachine
+    action: Action
+    refusal: str | None
+    plan: Plan | None
+    in_the_way: Operation | None
+
+
+def run(actor: User, vm: VirtualMachine, *, reason: str = "", correlation_id: str = "") -> Operation:
+    """Start a VM; one that is suspended gets its memory back, one that is paused runs on."""
+    return request(actor, vm, Action.RUN, reason=reason, correlation_id=correlation_id)
+
+
+def resume(actor: User, vm: VirtualMachine, *, reason: str = "", correlation_id: str = "") -> Operation:
+    """Let a paused or suspended VM run on."""
+    return request(actor, vm, Action.RESUME, reason=reason, correlation_id=correlation_id)
+
+
+def suspend(actor: User, vm: VirtualMachine, *, reason: str = "", correlation_id: str = "") -> Operation:
+    """Save a VM's memory to its host and stop it."""
+    return request(actor, vm, Action.SUSPEND, reason=reason, correlation_id=correlation_id)
+
+
+def shut_down(
+    actor: User,
+    vm: VirtualMachine,
+    *,
+    force: bool | None = None,
+    reboot: bool = False,
+    delay: int | None = None,
+    reason: str = "",
+    correlation_id: str = "",
+) -> Operation:
+    """Ask the guest to shut down, and do at the end of the graceful delay what the policy says.
+
+    Args:
+        force: Override the policy for this once; None leaves it.
+        reboot: Run the VM again afterwards.
+        delay: Graceful delay for this once, in seconds; None leaves the policy's.
+    """
+    action = Action.REBOOT if reboot else Action.SHUT_DOWN
+    return request(actor, vm, action, override=Setting(force, delay), reason=reason, correlation_id=correlation_id)
+
+
+def reboot(
+    actor: User,
+    vm: VirtualMachine,
+    *,
+    force: bool | None = None,
+    delay: int | None = None,
+    reason: str = "",
+    correlation_id: str = "",
+) -> Operation:
+    """Shut down, then run: the macro, subject to the power-down policy."""
+    return shut_down(actor, vm, force=force, reboot=True, delay=delay, reason=reason, correlation_id=correlation_id)
+
+
+def power_off(actor: User, vm: VirtualMachine, *, reason: str = "", correlation_id: str = "") -> Operation:
+    """End a VM's process at once. Overtakes whatever operation is running on it."""
+    return request(actor, vm, Action.POWER_OFF, reason=reason, correlation_id=correlation_id)
+
+
+def power_cycle(actor: User, vm: VirtualMachine, *, reason: str = "", correlation_id: str = "") -> Operation:
+    """The forced reboot: power off, then run. Overtakes whatever operation is running on the VM."""
+    return request(actor, vm, Action.POWER_CYCLE, reason=reason, correlation_id=correlation_id)
+
+
+def request(
+    actor: User,
+    vm: VirtualMachine,
+    action: Action,
+    *,
+    override: Setting | None = None,
+    reason: str = "",
+    correlation_id: str = "",
+) -> Operation:
+    """Accept one action on one VM: what every verb above does.
+
+    Raises:
+        PermissionDenied: The actor may not do this to this VM.
+        Refused: The VM's status or a running operation does not allow it.
+        PolicyError: The override cannot be carried out.
+    """
+    permissions.require(permissions.may(actor, action, vm))
+    override = override or Setting()
+    try:
+        with transaction.atomic():
+            locked = VirtualMachine.objects.select_for_update(of=("self",)).select_related("host").get(pk=vm.pk)
+            active = journal.active(locked.pk)
+            verdict = verdict_for(action, locked, active)
+            if not verdict.allowed:
+                raise Refused(refusal_text(action, locked, verdict, active), active)
+            policy = _policy(action, locked, override)
+            intended = plan(action, policy, locked.seen)
+            if not intended.possible:
+                raise Refused(str(labels.PLAN[intended.steps[-1].kind]) + ".")
+            if active is not None:
+                journal.supersede(active, action, actor)
+            operation = journal.accept(
+                locked,
+                journal.Request(
+                    action=action,
+                    actor=actor,
+                    override=override,
+                    policy=policy,
+                    plan=intended,
+                    reason=reason.strip(),
+                    correlation_id=correlation_id or str(uuid.uuid4()),
+                ),
+            )
+            if active is not None:
+                Operation.objects.filter(pk=active.pk).update(superseded_by=operation)
+            transaction.on_commit(partial(tasks.wake, locked.pk))
+    except (IntegrityError, journal.LostRace):
+        # Two requests met; the database let one of them in.
+        winner = journal.active(vm.pk)
+        if winner is None:
+            raise
+        vm.refresh_from_db()
+        raise Refused(_in_flight_text(action, vm, winner), winner) from None
+    return operation
+
+
+def preview(vm: VirtualMachine, action: Action, override: Setting | None = None) -> Preview:
+    """Say what an action would do now, without doing it.
+
+    Raises:
+        PolicyError: The override cannot be carried out.
+    """
+    active = journal.active(vm.pk)
+    verdict = verdict_for(action, vm, active)
+    if not verdict.allowed:
+        return Preview(vm, action, refusal_text(action, vm, verdict, active), None, active)
+    intended = plan(action, _policy(action, vm, override or Setting()), vm.seen)
+    refusal = None if intended.possible else str(labels.PLAN[intended.steps[-1].kind]) + "."
+    return Preview(vm, action, refusal, intended, active)
+
+
+def force_now(actor: User, operation: Operation) -> None:
+    """End the graceful delay of a running operation now, with force.
+
+    Raises:
+        PermissionDenied: The actor may not do what this amounts to.
+        Refused: The operation no longer waits for its guest.
+    """
+    permissions.require(permissions.may_force(actor, operation))
+    _steer(operation, lambda row: journal.force_now(row, actor))
+
+
+def extend(actor: User, operation: Operation, seconds: int) -> None:
+    """Give the guest more time, up to the longest delay there is.
+
+    Raises:
+        PermissionDenied: The actor may not do what the operation does.
+        Refused: The operation no longer waits for its guest, or would wait longer than is allowed.
+    """
+    permissions.require(permissions.may_steer(actor, operation))
+    if not 1 <= seconds <= MAX_DELAY or _total_delay(operation) + seconds > MAX_DELAY:
+        raise Refused(f"A guest can be given at most {MAX_DELAY} seconds in all.", operation)
+    _steer(operation, lambda row: journal.extend(row, seconds, actor))
+
+
+def cancel(actor: User, operation: Operation) -> None:
+    """Stop waiting for the guest. One that was asked already may still go down, and then stays down.
+
+    Raises:
+        PermissionDenied: The actor may not do what the operation does.
+        Refused: The operation no longer waits for its guest.
+    """
+    permissions.require(permissions.may_steer(actor, operation))
+    _steer(operation, lambda row: journal.cancel(row, actor))
+
+
+def set_policy(actor: User, vm: VirtualMachine, setting: Setting) -> None:
+    """Set a VM's own power-down policy; unset parts follow the portal's default.
+
+    Raises:
+        PermissionDenied: The actor may not edit this VM.
+        PolicyError: It could not be carried out.
+    """
+    permissions.require(permissions.may_change(actor, vm))
+    check_vm_setting(setting)
+    with transaction.atomic():
+        locked = VirtualMachine.objects.select_for_update(of=("self",)).select_related("host").get(pk=vm.pk)
+        if locked.policy_setting == setting:
+            return
+        VirtualMachine.objects.filter(pk=vm.pk).update(force_power_off=setting.force, graceful_delay=setting.delay)
+        was, now = (_setting_text(each) for each in (locked.policy_setting, setting))
+        record(Code.VM_UPDATED, f"Power-down policy of {vm.name} changed from {was} to {now}.", vm=locked, actor=actor)
+    vm.force_power_off, vm.graceful_delay = setting.force, setting.delay
+
+
+def refusal_text(action: Action, vm: VirtualMachine, verdict: Verdict, active: Operation | None) -> str:
+    """Say in words why an action is refused."""
+    if verdict.refusal is Refusal.IN_FLIGHT and active is not None:
+        return _in_flight_text(action, vm, active)
+    status = labels.STATUS[VmStatus(vm.status)]
+    return f"Cannot {str(labels.ACTION[action]).lower()} {vm.name} because it is {status}."
+
+
+def _in_flight_text(action: Action, vm: VirtualMachine, active: Operation) -> str:
+    running = str(labels.ACTION[Action(active.action)]).lower()
+    return (
+        f"Cannot {str(labels.ACTION[action]).lower()} {vm.name}: a {running} asked for by {active.actor_name} is "
+        "running on it."
+    )
+
+
+def verdict_for(action: Action, vm: VirtualMachine, active: Operation | None) -> Verdict:
+    """Say whether an action would be accepted on a VM that `active` is running on."""
+    running = in_flight(Action(active.action), Stage(active.stage)) if active is not None else None
+    return resolve(action, VmStatus(vm.status), running)
+
+
+def _policy(action: Action, vm: VirtualMachine, override: Setting) -> Policy | None:
+    if action not in GRACEFUL_ACTIONS:
+        if override != Setting():
+            raise PolicyError("force", "asks_no_guest")
+        return None
+    return effective(vm.policy_setting, PortalDefaults.load().setting, override)
+
+
+def _total_delay(operation: Operation) -> float:
+    if operation.deadline_at is None or operation.asked_at is None:
+        return operation.delay or 0
+    return (operation.deadline_at - operation.asked_at).total_seconds()
+
+
+def _setting_text(setting: Setting) -> str:
+    force = {True: "power off", False: "give up", None: "portal default"}[setting.force]
+    delay = "portal default" if setting.delay is None else f"{setting.delay} s"
+    return f"“{force}, delay {delay}”"
+
+
+def _steer(operation: Operation, change: Callable[[Operation], bool]) -> None:
+    """Change a running operation; read it again when the engine wrote to it meanwhile."""
+    for _ in range(_STEER_ATTEMPTS):
+        row = Operation.objects.select_related("vm__host").get(pk=operation.pk)
+        if not row.patient:
+            raise Refused("The operation no longer waits for its guest.", row)
+        if change(row):
+            transaction.on_commit(partial(tasks.wake, row.vm_id))
+            operation.refresh_from_db()
+            return
+    raise Refused("The operation is changing just now. Try again.", operation)

@@ -1,0 +1,152 @@
+"""Carries the operation of one VM as far as it will go now: observe, decide, write down, act, and look again.
+
+No call here waits for a guest. Where the operation has to wait, it is left as a row with a time to wake it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from vms.domain.decide import Call, Finish, Move, Note, Wait, decide, decide_gone, decide_unreachable
+from vms.domain.observation import Observation
+from vms.domain.operation import StepKind
+from vms.engine import journal, lease, sync
+from vms.hypervisor import connections
+from vms.hypervisor.base import DomainNotFound, HostUnreachable, Hypervisor, HypervisorError, RunChanged
+from vms.models import Operation, VirtualMachine
+
+log = structlog.get_logger(__name__)
+
+#: An operation makes some ten moves at most before it waits; more means that a rule chases its own tail.
+_MOVES_AT_ONCE = 40
+
+
+def advance(vm_id: UUID) -> bool:
+    """Look at a VM and carry its operation on; without an operation, only write down what is seen.
+
+    Returns:
+        False when another worker has the VM in hand. That one was asked to look again: nothing is lost.
+    """
+    return lease.look_while_leased(vm_id, lambda: _go_on(vm_id))
+
+
+@dataclass(slots=True)
+class _Look:
+    """One look at the VM: what was seen and when, or why nothing was."""
+
+    at: datetime
+    seen: Observation | None = None
+    gone: bool = False
+
+
+def _go_on(vm_id: UUID) -> None:
+    vm = VirtualMachine.objects.select_related("host").get(pk=vm_id)
+    look: _Look | None = None
+    for _ in range(_MOVES_AT_ONCE):
+        if look is None:
+            look = _look(vm)
+        row = journal.active(vm_id)
+        if row is None:
+            return
+        move = _decide(row, look)
+        match move:
+            case Call():
+                _call(row, move)
+                look = None
+            case Note():
+                journal.note(row, move, look.at, _describe(look.seen))
+            case Wait():
+                if journal.wait(row, move.until, look.at):
+                    return
+            case Finish():
+                with transaction.atomic():
+                    if journal.finish(row, move, look.at):
+                        sync.settle(vm_id)
+    raise RuntimeError(f"the operation of VM {vm_id} does not come to rest")
+
+
+def _look(vm: VirtualMachine) -> _Look:
+    at = timezone.now()
+    try:
+        domain = connections.get(vm.host.uri).observe(str(vm.uuid))
+    except HostUnreachable as error:
+        log.warning("host unreachable", host=vm.host.name, error=str(error))
+        return _Look(at)
+    except DomainNotFound:
+        sync.gone(vm.pk)
+        return _Look(at, gone=True)
+    sync.apply(vm.pk, domain, at)
+    return _Look(at, seen=domain.seen)
+
+
+def _decide(row: Operation, look: _Look) -> Move:
+    if look.gone:
+        return decide_gone()
+    if look.seen is None:
+        return decide_unreachable(journal.as_decided(row), look.at)
+    # The clock of the decision: a journal written since the look may hold later times than the look itself.
+    return decide(journal.as_decided(row), look.seen, timezone.now())
+
+
+def _call(row: Operation, call: Call) -> None:
+    """Write a call down, make it, and write its answer down."""
+    step = journal.begin_call(row, call, timezone.now())
+    if step is None:
+        return
+    try:
+        token = _make(call.kind, row, connections.get(row.vm.host.uri))
+    except HostUnreachable as error:
+        # Whether it had its effect is not known, so it stays unanswered; the next look tells.
+        log.warning("connection lost in a call", call=str(call.kind), vm=str(row.vm_id), error=str(error))
+        connections.forget(row.vm.host.uri)
+        return
+    except RunChanged as error:
+        journal.answer(step, ok=False, detail=str(error))
+        return
+    except HypervisorError as error:
+        log.warning("call failed", call=str(call.kind), vm=str(row.vm_id), error=str(error))
+        journal.answer(step, ok=False, detail=str(error))
+        return
+    with transaction.atomic():
+        journal.answer(step, ok=True)
+        if token is not None:
+            journal.set_run_token(row, token)
+
+
+def _make(kind: StepKind, row: Operation, hypervisor: Hypervisor) -> str | None:
+    """Make one call; returns the run's token when the call was to prepare it."""
+    domain = str(row.vm.uuid)
+    match kind:
+        case StepKind.PREPARE:
+            graceful = row.policy is not None
+            return hypervisor.prepare(domain, uuid.uuid4().hex, end_on_reset=graceful)
+        case StepKind.ASK_AGENT:
+            hypervisor.ask_agent(domain)
+        case StepKind.PRESS_BUTTON:
+            hypervisor.press_button(domain)
+        case StepKind.DESTROY:
+            hypervisor.destroy(domain, row.run_token or None)
+        case StepKind.START:
+            hypervisor.start(domain)
+        case StepKind.SAVE:
+            hypervisor.save(domain)
+        case StepKind.RESUME:
+            hypervisor.resume(domain)
+        case StepKind.DISCARD_MEMORY:
+            hypervisor.discard_memory(domain)
+        case StepKind.RELENT:
+            hypervisor.relent(domain)
+        case _:
+            raise ValueError(f"{kind} is not a call")
+    return None
+
+
+def _describe(seen: Observation | None) -> str:
+    return f"{seen.state}, {seen.down_reason}" if seen is not None and seen.down else ""

@@ -1,0 +1,249 @@
+"""The only writer of operations: every change is guarded by the stage and version it was decided on.
+
+A call to the hypervisor is written down before it is made and answered afterwards. A row count of zero means that
+somebody changed the operation meanwhile; the caller then reads it again and decides anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractUser, AnonymousUser
+from django.db import transaction
+from django.db.models import F, Max
+from django.utils import timezone
+
+from vms.domain import operation as op
+from vms.domain.decide import Call, Finish, Note
+from vms.domain.observation import status_while
+from vms.domain.operation import Failure, Outcome, Stage, StepKind
+from vms.domain.policy import Plan, Policy, Setting
+from vms.domain.power import Action
+from vms.engine import outcomes
+from vms.models import Operation, OperationStep, VirtualMachine
+
+#: A new operation is swept up this soon when the message that should wake it is lost.
+FIRST_WAKE = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a person asked for, with what follows from it.
+
+    Attributes:
+        override: The policy that the request sets for this once.
+        policy: The policy in force; None for an action that asks no guest.
+        plan: What will happen, as it was shown.
+    """
+
+    action: Action
+    actor: AbstractUser | AnonymousUser
+    override: Setting
+    policy: Policy | None
+    plan: Plan
+    reason: str
+    correlation_id: str
+
+
+def active(vm_id: UUID) -> Operation | None:
+    """Return the operation that is active on a VM."""
+    return Operation.objects.exclude(stage=Stage.ENDED).select_related("vm__host").filter(vm_id=vm_id).first()
+
+
+def as_decided(row: Operation) -> op.Operation:
+    """Return an operation with its journal as the decision sees it."""
+    return op.Operation(
+        action=Action(row.action),
+        stage=Stage(row.stage),
+        hard_deadline_at=row.hard_deadline_at,
+        policy=row.policy,
+        run_token=row.run_token or None,
+        deadline_at=row.deadline_at,
+        cancel_requested=row.cancel_requested,
+        brought_down=Outcome(row.brought_down) if row.brought_down else None,
+        steps=tuple(
+            op.Step(StepKind(step.kind), step.at, step.answered_at, step.ok) for step in row.steps.order_by("number")
+        ),
+    )
+
+
+def accept(vm: VirtualMachine, request: Request) -> Operation:
+    """Write a new operation down, in the caller's transaction.
+
+    Raises:
+        IntegrityError: Another operation is active on the VM; the database keeps this rule.
+    """
+    now = timezone.now()
+    policy = request.policy
+    operation = Operation.objects.create(
+        vm=vm,
+        action=request.action,
+        actor=request.actor if isinstance(request.actor, AbstractUser) else None,
+        actor_name=request.actor.get_username(),
+        reason=request.reason,
+        correlation_id=request.correlation_id,
+        requested_force=request.override.force,
+        requested_delay=request.override.delay,
+        force=policy.force if policy else None,
+        delay=policy.delay if policy else None,
+        force_origin=policy.force_origin if policy else "",
+        delay_origin=policy.delay_origin if policy else "",
+        plan=request.plan.as_json(),
+        created_at=now,
+        hard_deadline_at=op.hard_deadline(request.action, policy, now),
+        wake_at=now + FIRST_WAKE,
+    )
+    VirtualMachine.objects.filter(pk=vm.pk).update(
+        status=status_while(request.action, restoring=vm.managed_save and request.action is Action.RUN)
+    )
+    outcomes.record_accepted(operation)
+    return operation
+
+
+def begin_call(row: Operation, call: Call, now: datetime) -> OperationStep | None:
+    """Write down that a call is about to be made.
+
+    Returns:
+        The step, to be answered; None when the operation was changed meanwhile: the call must not be made.
+    """
+    changes: dict[str, Any] = {"stage": call.stage}
+    if call.starts_delay:
+        policy = row.policy
+        if policy is None:
+            raise ValueError(f"{row.action} asks no guest")
+        changes |= {
+            "asked_at": now,
+            "deadline_at": now + timedelta(seconds=policy.delay),
+            "hard_deadline_at": op.hard_deadline(Action(row.action), policy, now),
+        }
+    with transaction.atomic():
+        if not _change(row, **changes):
+            return None
+        return _add_step(row, call.kind, now)
+
+
+def answer(step: OperationStep, *, ok: bool, detail: str = "") -> None:
+    """Write down what the hypervisor answered, also when the operation was superseded during the call."""
+    step.answered_at, step.ok, step.detail = timezone.now(), ok, detail
+    step.save(update_fields=["answered_at", "ok", "detail"])
+
+
+def set_run_token(row: Operation, token: str) -> None:
+    """Write down which run the operation acts upon; once, and whatever else was changed on it meanwhile."""
+    Operation.objects.filter(pk=row.pk, run_token="").update(run_token=token)
+
+
+def note(row: Operation, move: Note, now: datetime, detail: str = "") -> bool:
+    """Write down what was seen, and go on from there."""
+    changes: dict[str, Any] = {"stage": move.stage}
+    if move.brought_down is not None:
+        changes |= {"brought_down": move.brought_down, "went_down_at": now}
+    with transaction.atomic():
+        if not _change(row, **changes):
+            return False
+        _add_step(row, move.kind, now, answered_at=now, ok=True, detail=detail)
+        return True
+
+
+def wait(row: Operation, until: datetime, now: datetime) -> bool:
+    """Write down when to look again if nothing is heard before."""
+    return _change(row, wake_at=until, looked_at=now)
+
+
+def finish(row: Operation, move: Finish, now: datetime) -> bool:
+    """End the operation, with its event. The VM's status is the caller's to set, in the same transaction."""
+    detail = ""
+    if move.failure is not Failure.NONE:
+        failed = row.steps.filter(ok=False).exclude(detail="").order_by("number").last()
+        detail = failed.detail if failed is not None else ""
+    with transaction.atomic():
+        if not _change(
+            row,
+            stage=Stage.ENDED,
+            outcome=move.outcome,
+            failure=move.failure,
+            failure_detail=detail,
+            ended_at=now,
+            wake_at=None,
+        ):
+            return False
+        outcomes.record_ended(row)
+        return True
+
+
+def supersede(row: Operation, by: Action, actor: AbstractUser | AnonymousUser) -> None:
+    """End an operation that a newer request overtakes, in the caller's transaction.
+
+    One that has already started its VM, and only waits for it to come up, ends with what it achieved.
+    """
+    achieved = Outcome(row.brought_down) if row.brought_down else Outcome.DONE
+    outcome = achieved if row.stage == Stage.COMING_UP else Outcome.SUPERSEDED
+    now = timezone.now()
+    if not _change(row, stage=Stage.ENDED, outcome=outcome, ended_at=now, wake_at=None):
+        raise LostRace(f"{row} changed meanwhile")
+    outcomes.record_superseded(row, by, actor)
+
+
+def force_now(row: Operation, actor: AbstractUser | AnonymousUser) -> bool:
+    """End the graceful delay now, with force."""
+    now = timezone.now()
+    return _steered(row, StepKind.FORCE_NOW, actor, now, force=True, deadline_at=now)
+
+
+def extend(row: Operation, seconds: int, actor: AbstractUser | AnonymousUser) -> bool:
+    """Give the guest more time."""
+    more = timedelta(seconds=seconds)
+    changes: dict[str, Any] = {"hard_deadline_at": row.hard_deadline_at + more}
+    if row.deadline_at is not None:
+        changes["deadline_at"] = row.deadline_at + more
+    else:
+        # Its guest was not asked yet, so the delay is not running yet.
+        changes["delay"] = F("delay") + seconds
+    return _steered(row, StepKind.EXTEND, actor, timezone.now(), detail=f"+{seconds} s", **changes)
+
+
+def cancel(row: Operation, actor: AbstractUser | AnonymousUser) -> bool:
+    """Stop waiting for the guest."""
+    return _steered(row, StepKind.CANCEL, actor, timezone.now(), cancel_requested=True)
+
+
+class LostRace(Exception):
+    """Somebody changed the operation between reading and writing it; nothing was written."""
+
+
+def _steered(
+    row: Operation,
+    kind: StepKind,
+    actor: AbstractUser | AnonymousUser,
+    now: datetime,
+    detail: str = "",
+    **changes: Any,
+) -> bool:
+    with transaction.atomic():
+        if row.stage not in op.PATIENT_STAGES or not _change(row, wake_at=now, **changes):
+            return False
+        _add_step(row, kind, now, answered_at=now, ok=True, detail=detail, actor_name=actor.get_username())
+        outcomes.record_steered(row, kind, actor, detail)
+        return True
+
+
+def _change(row: Operation, **changes: Any) -> bool:
+    """Change an operation if it still is as it was read; the transition table is kept here, too."""
+    stage = Stage(changes.get("stage", row.stage))
+    if stage != row.stage and stage not in op.TRANSITIONS[Stage(row.stage)]:
+        raise ValueError(f"no transition from {row.stage} to {stage}")
+    changed = Operation.objects.filter(pk=row.pk, stage=row.stage, version=row.version).update(
+        version=F("version") + 1, **changes
+    )
+    if not changed:
+        return False
+    row.refresh_from_db(fields=[*changes, "version"])
+    return True
+
+
+def _add_step(row: Operation, kind: StepKind, at: datetime, **fields: Any) -> OperationStep:
+    number = (row.steps.aggregate(last=Max("number"))["last"] or 0) + 1
+    return OperationStep.objects.create(operation=row, number=number, kind=kind, at=at, **fields)

@@ -1,0 +1,102 @@
+"""The authority on which worker acts on a VM: a lease in the VM's row, taken by a conditional UPDATE.
+
+A lease outlives the longest call to a hypervisor, and a worker is ended before its lease runs out (the task time
+limit), so that two workers never act on one VM. A wake that meets a leased VM marks it, and the holder looks again.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from uuid import UUID
+
+from django.db.models import Q
+from django.utils import timezone
+
+from vms.models import VirtualMachine
+
+#: Longer than the task time limit, which is longer than the longest call to a hypervisor.
+LEASE = timedelta(seconds=60)
+
+
+@lru_cache(maxsize=1)
+def _node() -> str:
+    """Name this boot of this machine: process ids mean nothing beyond it."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
+    except OSError:
+        boot = ""
+    return f"{socket.gethostname()}/{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
+
+
+def _started(pid: int) -> str | None:
+    """Return the start time of a process in clock ticks, which tells apart two processes with the same id."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    # A zombie acts no more, but keeps its entry until its parent reaps it.
+    return None if fields[0] == "Z" else fields[19]
+
+
+def _new_owner() -> str:
+    pid = os.getpid()
+    return f"{_node()}|{pid}|{_started(pid)}|{uuid.uuid4().hex[:8]}"
+
+
+def _is_dead(owner: str) -> bool:
+    """Say whether the owner of a lease is a process of this machine that has ended."""
+    node, _, rest = owner.partition("|")
+    pid, started, _unique = rest.split("|")
+    return node == _node() and _started(int(pid)) != started
+
+
+def _claim(vm_id: UUID, owner: str) -> bool:
+    now = timezone.now()
+    rows = VirtualMachine.objects.filter(pk=vm_id)
+    claimed = {"lease_owner": owner, "lease_until": now + LEASE, "look_again": False}
+    if rows.filter(Q(lease_owner="") | Q(lease_until__lt=now)).update(**claimed):
+        return True
+    holder = rows.values_list("lease_owner", flat=True).first()
+    if holder is None:
+        return False
+    # The worker that held it was killed: no need to wait for the lease to run out.
+    return bool(holder and _is_dead(holder) and rows.filter(lease_owner=holder).update(**claimed))
+
+
+def _ask_holder_to_look_again(vm_id: UUID) -> bool:
+    return bool(VirtualMachine.objects.filter(pk=vm_id).exclude(lease_owner="").update(look_again=True))
+
+
+def _release(vm_id: UUID, owner: str) -> bool:
+    """Give the lease back; False when somebody asked to look again, which the holder then must."""
+    rows = VirtualMachine.objects.filter(pk=vm_id, lease_owner=owner)
+    if rows.filter(look_again=False).update(lease_owner="", lease_until=None):
+        return True
+    return not rows.update(look_again=False, lease_until=timezone.now() + LEASE)
+
+
+def look_while_leased(vm_id: UUID, look: Callable[[], None]) -> bool:
+    """Claim a VM and call `look`, again for as long as somebody asked for it meanwhile; then give the VM back.
+
+    Returns:
+        False when another worker holds the VM, which was asked to look again, or when there is no such VM.
+    """
+    owner = _new_owner()
+    while not _claim(vm_id, owner):
+        if _ask_holder_to_look_again(vm_id) or not VirtualMachine.objects.filter(pk=vm_id).exists():
+            return False
+    try:
+        look()
+        while not _release(vm_id, owner):
+            look()
+    except BaseException:
+        # The next one need not wait for the lease to run out.
+        VirtualMachine.objects.filter(pk=vm_id, lease_owner=owner).update(lease_owner="", lease_until=None)
+        raise
+    return True

@@ -1,0 +1,131 @@
+"""Events of operations: which code and sentence tells that one was accepted, steered, overtaken or has ended."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AbstractUser, AnonymousUser
+
+from vms import labels
+from vms.domain.operation import Failure, Outcome, StepKind
+from vms.domain.power import Action
+from vms.engine.records import Code, record
+from vms.models import Event, Operation
+
+_ACCEPTED: dict[Action, Code] = {
+    Action.RUN: Code.VM_STARTED_BY_USER,
+    Action.SHUT_DOWN: Code.VM_SHUTDOWN_INITIATED,
+    Action.SUSPEND: Code.VM_SUSPENDING,
+}
+_SUCCEEDED: dict[Action, Code] = {
+    Action.RUN: Code.VM_RUN_ON_HOST,
+    Action.SHUT_DOWN: Code.VM_DOWN,
+    Action.POWER_OFF: Code.VM_POWERED_OFF,
+    Action.REBOOT: Code.VM_REBOOTED,
+    Action.POWER_CYCLE: Code.VM_RESET,
+    Action.SUSPEND: Code.VM_SUSPENDED,
+    Action.RESUME: Code.VM_RUN_ON_HOST,
+}
+_FAILED: dict[Action, Code] = {
+    Action.RUN: Code.VM_RUN_FAILED,
+    Action.SHUT_DOWN: Code.VM_SHUTDOWN_FAILED,
+    Action.POWER_OFF: Code.VM_POWER_DOWN_FAILED,
+    Action.REBOOT: Code.VM_REBOOT_FAILED,
+    Action.POWER_CYCLE: Code.VM_RESET_FAILED,
+    Action.SUSPEND: Code.VM_SUSPEND_FAILED,
+    Action.RESUME: Code.VM_RUN_FAILED,
+}
+_GAVE_UP: dict[Action, Code] = {Action.SHUT_DOWN: Code.VM_POWER_DOWN_FAILED, Action.REBOOT: Code.COLD_REBOOT_GAVE_UP}
+_STEERED: dict[StepKind, Code] = {
+    StepKind.FORCE_NOW: Code.FORCE_NOW,
+    StepKind.EXTEND: Code.EXTENDED,
+    StepKind.CANCEL: Code.CANCEL_REQUESTED,
+}
+
+
+def _subject(row: Operation) -> str:
+    return f"{labels.ACTION[Action(row.action)]} of {row.vm.name}"
+
+
+def record_accepted(row: Operation) -> None:
+    """Say who asked for what, and why."""
+    reason = f" Reason: {row.reason}" if row.reason else ""
+    record(
+        _ACCEPTED.get(Action(row.action), Code.ACCEPTED),
+        f"{_subject(row)} was asked for by {row.actor_name}.{reason}",
+        vm=row.vm,
+        operation=row,
+        actor=row.actor,
+    )
+
+
+def record_steered(row: Operation, kind: StepKind, actor: AbstractUser | AnonymousUser, detail: str) -> None:
+    """Say who changed a running operation, and how."""
+    suffix = f" ({detail})" if detail else ""
+    record(
+        _STEERED[kind],
+        f"{_subject(row)}: {actor.get_username()} chose {labels.STEP[kind]}{suffix}.",
+        vm=row.vm,
+        operation=row,
+        actor=actor,
+    )
+
+
+def record_superseded(row: Operation, by: Action, actor: AbstractUser | AnonymousUser) -> None:
+    """Say that a newer request overtook the operation."""
+    record(
+        Code.SUPERSEDED,
+        f"{_subject(row)} was overtaken by {labels.ACTION[by]}, asked for by {actor.get_username()}.",
+        vm=row.vm,
+        operation=row,
+        actor=actor,
+    )
+
+
+def record_ended(row: Operation) -> None:
+    """Say how an operation ended, and when it failed: why, and what a person can do."""
+    action, outcome = Action(row.action), Outcome(row.outcome)
+    match outcome:
+        case Outcome.FAILED:
+            said = f" The host said: {row.failure_detail}" if row.failure_detail else ""
+            record(
+                _FAILED[action],
+                f"{_subject(row)} failed: {labels.FAILURE[Failure(row.failure)]}{said}",
+                severity=Event.Severity.ERROR,
+                vm=row.vm,
+                operation=row,
+                actor=row.actor,
+            )
+        case Outcome.GAVE_UP:
+            record(
+                _GAVE_UP[action],
+                f"{_subject(row)} gave up: the guest did not shut down within {_waited(row)} s and its policy does not "
+                "allow to power it off. The VM is still Up.",
+                severity=Event.Severity.WARNING,
+                vm=row.vm,
+                operation=row,
+                actor=row.actor,
+            )
+        case Outcome.CANCELLED:
+            record(
+                Code.CANCEL_REQUESTED,
+                f"{_subject(row)} no longer waits for the guest. If it goes down all the same, it stays down.",
+                severity=Event.Severity.WARNING,
+                vm=row.vm,
+                operation=row,
+                actor=row.actor,
+            )
+        case _:
+            forced = outcome is Outcome.FORCED and action in (Action.SHUT_DOWN, Action.REBOOT)
+            record(
+                _SUCCEEDED[action],
+                f"{_subject(row)} is complete: {labels.OUTCOME[outcome]}.",
+                severity=Event.Severity.WARNING if forced else Event.Severity.NORMAL,
+                vm=row.vm,
+                operation=row,
+                actor=row.actor,
+            )
+
+
+def _waited(row: Operation) -> int:
+    if row.asked_at is None or row.deadline_at is None:
+        return row.delay or 0
+    return round((row.deadline_at - row.asked_at).total_seconds())

@@ -1,0 +1,85 @@
+"""The authority on events: their codes (oVirt's, own ones from 100001), severities and sentences."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import structlog
+from django.contrib.auth.models import AbstractUser, AnonymousUser
+
+from vms.models import Event, Host, Operation, VirtualMachine
+
+log = structlog.get_logger(__name__)
+
+
+class Code(IntEnum):
+    """Event codes. Those below 100000 are oVirt's, with oVirt's meaning."""
+
+    HOST_FAILURE = 12
+    HOST_DETECTED = 13
+    VM_RUN_ON_HOST = 32
+    VM_POWERED_OFF = 33
+    VM_UPDATED = 35
+    VM_RUN_FAILED = 54
+    VM_DOWN = 61
+    VM_SHUTDOWN_INITIATED = 73
+    VM_SHUTDOWN_FAILED = 74
+    VM_DOWN_WITH_ERROR = 119
+    VM_POWER_DOWN_FAILED = 147
+    VM_STARTED_BY_USER = 153
+    VM_REBOOTED = 157
+    VM_REBOOT_FAILED = 158
+    VM_RESET = 221
+    VM_RESET_FAILED = 222
+    VM_SUSPENDING = 501
+    VM_SUSPEND_FAILED = 502
+    VM_SUSPENDED = 503
+    COLD_REBOOT_DOWN = 9611
+    COLD_REBOOT_FAILED = 9612
+    COLD_REBOOT_GAVE_UP = 9613
+    VM_DISCOVERED = 100001
+    VM_GONE = 100002
+    VM_STARTED_ELSEWHERE = 100003
+    GUEST_RESET = 100004
+    OBEYED_LATE = 100005
+    FORCE_NOW = 100006
+    EXTENDED = 100007
+    CANCEL_REQUESTED = 100008
+    ACCEPTED = 100009
+    RAN_ON = 100012
+    SUPERSEDED = 100010
+    DEFAULTS_CHANGED = 100011
+
+
+def record(
+    code: Code,
+    message: str,
+    *,
+    severity: Event.Severity = Event.Severity.NORMAL,
+    vm: VirtualMachine | None = None,
+    host: Host | None = None,
+    operation: Operation | None = None,
+    actor: AbstractUser | AnonymousUser | None = None,
+) -> Event:
+    """Add an event in the caller's transaction, and a log line that says the same."""
+    event = Event.objects.create(
+        code=code,
+        severity=severity,
+        message=message,
+        vm=vm,
+        host=host or (vm.host if vm else None),
+        operation=operation,
+        actor=actor if isinstance(actor, AbstractUser) else None,
+        actor_name=actor.get_username() if actor is not None else "",
+        correlation_id=operation.correlation_id if operation else "",
+    )
+    log.info(
+        "event",
+        code=int(code),
+        severity=str(severity),
+        message=message,
+        vm=str(vm.pk) if vm else None,
+        operation=str(operation.pk) if operation else None,
+        correlation_id=event.correlation_id or None,
+    )
+    return event

@@ -1,0 +1,46 @@
+"""Finds what is due: the safety net under every lost, late or doubled wake.
+
+The database is the outbox. An operation that waits has a time to wake; one that nobody woke is found here within a
+second.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from vms.domain.operation import Stage
+from vms.engine import sync
+from vms.models import Operation
+
+#: One that was picked up, but by nobody carried on, is picked up again this much later.
+_AGAIN_AFTER = timedelta(seconds=5)
+#: While nobody hears a host's events, its waiting operations are looked at this often.
+_UNHEARD_LOOK = timedelta(seconds=3)
+#: At most so many in one sweep; the rest are due a second later.
+_AT_ONCE = 1000
+
+
+def due() -> list[UUID]:
+    """Return the VMs whose operation is due, and move each one's time forward: the next sweep leaves it alone."""
+    now = timezone.now()
+    unheard = Q(vm__host__watched_until__isnull=True) | Q(vm__host__watched_until__lt=now)
+    waiting = Operation.objects.exclude(stage=Stage.ENDED)
+    with transaction.atomic():
+        rows = list(
+            waiting.filter(Q(wake_at__lte=now) | (unheard & Q(looked_at__lt=now - _UNHEARD_LOOK)))
+            .order_by("wake_at")
+            .values_list("pk", "vm_id")[:_AT_ONCE]
+        )
+        waiting.filter(pk__in=[pk for pk, _ in rows]).update(wake_at=now + _AGAIN_AFTER, looked_at=now)
+    sync.count_as_up(now)
+    return [vm_id for _, vm_id in rows]
+
+
+def wake_soon(vm_id: UUID) -> None:
+    """Make a VM's operation due at once, where no message can be sent."""
+    Operation.objects.filter(vm_id=vm_id).exclude(stage=Stage.ENDED).update(wake_at=timezone.now())

@@ -1,0 +1,259 @@
+"""The only writer of what was seen of a VM, and of the status that follows from it.
+
+Events of a hypervisor are hints; every function here takes a look at the domain itself. An older look never overwrites
+a newer one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from vms.domain.observation import (
+    UP_WITHOUT_AGENT_AFTER,
+    DomainState,
+    DownReason,
+    Observation,
+    status_at_rest,
+    status_while,
+)
+from vms.domain.operation import Outcome, Stage
+from vms.domain.power import Action, VmStatus
+from vms.engine.records import Code, record
+from vms.hypervisor.base import Domain, HostInfo
+from vms.models import Event, Host, Operation, VirtualMachine
+
+#: The clean ways a guest that was asked can still go down after nobody waited for it any more.
+_STOPPED_WAITING = (Outcome.GAVE_UP, Outcome.CANCELLED)
+
+#: Reports of a guest's restart that come closer together than this tell of the same one.
+_ONE_RESET = timedelta(seconds=3)
+
+
+def apply(vm_id: UUID, domain: Domain, at: datetime) -> None:
+    """Write down one look at a domain, taken not before `at`."""
+    with transaction.atomic():
+        vm = VirtualMachine.objects.select_for_update().select_related("host").get(pk=vm_id)
+        if vm.observed_at is not None and vm.observed_at > at:
+            return
+        operation = _active(vm_id)
+        changes = _changes(vm, domain, operation, at)
+        if not changes and vm.observed_at is not None:
+            return
+        if operation is None:
+            _tell_of_other_hands(vm, domain.seen, at)
+        VirtualMachine.objects.filter(pk=vm_id).update(observed_at=at, **changes)
+
+
+def gone(vm_id: UUID) -> None:
+    """Write down that a domain is no longer defined on its host. Its history is kept."""
+    with transaction.atomic():
+        vm = VirtualMachine.objects.select_for_update().select_related("host").get(pk=vm_id)
+        if vm.status == VmStatus.GONE:
+            return
+        VirtualMachine.objects.filter(pk=vm_id).update(
+            status=VmStatus.GONE,
+            observed_at=timezone.now(),
+            domain_state=DomainState.DOWN,
+            agent_connected=False,
+            run_token="",
+            running_since=None,
+        )
+        record(
+            Code.VM_GONE,
+            f"{vm.name} is no longer defined on {vm.host.name}.",
+            severity=Event.Severity.WARNING,
+            vm=vm,
+            operation=_active(vm_id),
+        )
+
+
+def guest_reset(vm_id: UUID, at: datetime) -> None:
+    """Record that a guest restarted itself. The hypervisor may tell of one restart several times; one event is made."""
+    with transaction.atomic():
+        vm = VirtualMachine.objects.select_for_update().select_related("host").get(pk=vm_id)
+        told = Event.objects.filter(vm=vm, code=Code.GUEST_RESET, at__gte=at - _ONE_RESET)
+        if not told.exists():
+            record(Code.GUEST_RESET, f"The guest of {vm.name} restarted itself.", vm=vm)
+
+
+def settle(vm_id: UUID) -> None:
+    """Set a VM's status from the last look, once its operation has ended; in the caller's transaction."""
+    vm = VirtualMachine.objects.select_related("host").get(pk=vm_id)
+    if vm.status == VmStatus.GONE:
+        return
+    status = _status(vm, vm.seen, _active(vm_id), vm.running_since, timezone.now())
+    VirtualMachine.objects.filter(pk=vm_id).update(status=status)
+
+
+def listing(host: Host, domains: Iterable[Domain], at: datetime) -> list[UUID]:
+    """Write down a full list of a host's domains, taken not before `at`: listing is truth.
+
+    Returns:
+        The VMs with an active operation, which are to be looked at by a worker.
+    """
+    known = {vm.uuid: vm for vm in VirtualMachine.objects.filter(host=host)}
+    first_listing = host.connected_at is None and not known
+    for domain in domains:
+        vm = known.pop(UUID(domain.uuid), None)
+        if vm is None:
+            vm = _discovered(host, domain, quietly=first_listing)
+        apply(vm.pk, domain, at)
+    for vm in known.values():
+        if vm.observed_at is None or vm.observed_at < at:
+            gone(vm.pk)
+    return list(Operation.objects.filter(vm__host=host).exclude(stage=Stage.ENDED).values_list("vm_id", flat=True))
+
+
+def connected(host: Host, info: HostInfo) -> None:
+    """Write down that a host answers."""
+    now = timezone.now()
+    was = Host.objects.values_list("state", flat=True).get(pk=host.pk)
+    Host.objects.filter(pk=host.pk).update(
+        state=Host.State.CONNECTED,
+        error="",
+        hostname=info.hostname,
+        version=f"{info.hypervisor} {info.version}",
+        connected_at=now,
+    )
+    if was == Host.State.UNREACHABLE:
+        record(Code.HOST_DETECTED, f"{host.name} answers again.", host=host)
+
+
+def unreachable(host: Host, error: str) -> None:
+    """Write down that a host does not answer: nothing is known of its VMs until it does."""
+    with transaction.atomic():
+        changed = (
+            Host.objects.filter(pk=host.pk)
+            .exclude(state=Host.State.UNREACHABLE)
+            .update(state=Host.State.UNREACHABLE, error=error)
+        )
+        if not changed:
+            Host.objects.filter(pk=host.pk).update(error=error)
+            return
+        VirtualMachine.objects.filter(host=host).exclude(status=VmStatus.GONE).update(
+            status=VmStatus.NOT_RESPONDING, observed_at=timezone.now()
+        )
+        record(
+            Code.HOST_FAILURE,
+            f"{host.name} cannot be reached: {error}",
+            severity=Event.Severity.ERROR,
+            host=host,
+        )
+
+
+def count_as_up(now: datetime) -> int:
+    """Let VMs count as up whose agent did not connect within a minute of their start. Returns how many."""
+    active = Operation.objects.filter(vm=OuterRef("pk")).exclude(stage=Stage.ENDED)
+    return VirtualMachine.objects.filter(
+        ~Exists(active),
+        Q(running_since__lte=now - UP_WITHOUT_AGENT_AFTER),
+        status=VmStatus.POWERING_UP,
+        domain_state=DomainState.RUNNING,
+    ).update(status=VmStatus.UP)
+
+
+def _active(vm_id: UUID) -> Operation | None:
+    return Operation.objects.filter(vm_id=vm_id).exclude(stage=Stage.ENDED).first()
+
+
+def _status(
+    vm: VirtualMachine, seen: Observation, operation: Operation | None, running_since: datetime | None, now: datetime
+) -> VmStatus:
+    if operation is None:
+        return status_at_rest(seen, running_since, now)
+    started = operation.stage == Stage.COMING_UP
+    restoring = seen.managed_save and operation.action == Action.RUN
+    return status_while(Action(operation.action), started=started, restoring=restoring)
+
+
+def _changes(vm: VirtualMachine, domain: Domain, operation: Operation | None, at: datetime) -> dict[str, Any]:
+    """Return the columns that differ from what is stored."""
+    seen = domain.seen
+    running_since, down_since = vm.running_since, vm.down_since
+    new_run = vm.observed_at is None or vm.domain_state == DomainState.DOWN or (seen.run_token or "") != vm.run_token
+    if seen.down:
+        running_since = None
+        if vm.domain_state != DomainState.DOWN or vm.observed_at is None:
+            down_since = at
+    elif running_since is None or (new_run and vm.run_token):
+        # A token that was written into the run since the last look does not make it another run.
+        running_since, down_since = at, None
+    columns: dict[str, Any] = {
+        "name": domain.name,
+        "description": domain.description,
+        "memory": domain.memory,
+        "vcpus": domain.vcpus,
+        "domain_state": seen.state,
+        "down_reason": seen.down_reason,
+        "job": seen.job,
+        "managed_save": seen.managed_save,
+        "agent_channel": seen.agent_channel,
+        "agent_connected": seen.agent_connected,
+        "acpi": seen.acpi,
+        "run_token": seen.run_token or "",
+        "running_since": running_since,
+        "down_since": down_since,
+        "status": _status(vm, seen, operation, running_since, at),
+    }
+    return {name: value for name, value in columns.items() if getattr(vm, name) != value}
+
+
+def _discovered(host: Host, domain: Domain, *, quietly: bool) -> VirtualMachine:
+    """Take a domain in that the portal did not know. Its libvirt UUID becomes its id where that is free."""
+    uuid = UUID(domain.uuid)
+    vm = VirtualMachine(host=host, uuid=uuid, name=domain.name)
+    if not VirtualMachine.objects.filter(pk=uuid).exists():
+        vm.pk = uuid
+    vm.save(force_insert=True)
+    if not quietly:
+        record(Code.VM_DISCOVERED, f"{domain.name} was found on {host.name}.", vm=vm)
+    return vm
+
+
+def _tell_of_other_hands(vm: VirtualMachine, seen: Observation, at: datetime) -> None:
+    """Record a start or an end that no operation of the portal accounts for."""
+    if vm.observed_at is None:
+        return
+    was_down = vm.domain_state == DomainState.DOWN
+    if seen.down and not was_down:
+        if not _obeyed_late(vm, at):
+            record(Code.VM_DOWN, f"{vm.name} went down: {_DOWN_WORDS[seen.down_reason]}.", vm=vm)
+    elif was_down and not seen.down:
+        record(Code.VM_STARTED_ELSEWHERE, f"{vm.name} was started outside the portal.", vm=vm)
+
+
+_DOWN_WORDS: dict[DownReason, str] = {
+    DownReason.GUEST: "the guest shut itself down",
+    DownReason.DESTROYED: "it was powered off outside the portal",
+    DownReason.CRASHED: "its process died",
+    DownReason.SAVED: "it was suspended outside the portal",
+    DownReason.UNKNOWN: "the host does not say why",
+}
+
+
+def _obeyed_late(vm: VirtualMachine, at: datetime) -> bool:
+    """Record that a guest went down after the portal had stopped waiting for it; which delay would have been enough."""
+    last = Operation.objects.filter(vm=vm).order_by("-created_at").first()
+    if last is None or last.outcome not in _STOPPED_WAITING or not last.run_token or last.run_token != vm.run_token:
+        return False
+    if last.asked_at is None or last.ended_at is None:
+        return False
+    waited = (last.ended_at - last.asked_at).total_seconds()
+    needed = (at - last.asked_at).total_seconds()
+    record(
+        Code.OBEYED_LATE,
+        f"{vm.name} went down {max(1, round(needed - waited))} s after the portal had stopped waiting for it, and "
+        f"stays down. A graceful delay of {math.ceil(needed)} s would have been enough.",
+        severity=Event.Severity.WARNING,
+        vm=vm,
+        operation=last,
+    )
+    return True

@@ -1,0 +1,369 @@
+"""The portal's tables, and the rules that the database itself keeps.
+
+What a VM is doing is the hypervisor's to say; these rows hold the last look at it. What we intend with it is said
+here: an `Operation` is one durable power action, its `OperationStep`s are its journal, an `Event` is history and never
+changes.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from vms import labels
+from vms.domain import operation as op
+from vms.domain import policy
+from vms.domain.observation import DomainState, DownReason, Job, Observation
+from vms.domain.power import Action, VmStatus
+
+_ENDED = op.Stage.ENDED.value
+
+
+class Host(models.Model):
+    """A libvirt connection URI that the portal manages."""
+
+    class State(models.TextChoices):
+        """Whether the watcher has a connection."""
+
+        NEW = "new", _("Not connected yet")
+        CONNECTED = "connected", _("Connected")
+        UNREACHABLE = "unreachable", _("Unreachable")
+
+    name = models.CharField(_("name"), max_length=255, unique=True)
+    uri = models.CharField(_("connection URI"), max_length=500, unique=True, help_text=_("For example qemu:///system"))
+    state = models.CharField(_("state"), max_length=16, choices=State.choices, default=State.NEW, editable=False)
+    error = models.TextField(_("last error"), blank=True, editable=False)
+    hostname = models.CharField(_("host name"), max_length=255, blank=True, editable=False)
+    version = models.CharField(_("version"), max_length=255, blank=True, editable=False)
+    watched_until = models.DateTimeField(
+        _("watched until"),
+        null=True,
+        editable=False,
+        help_text=_("The watcher renews this every few seconds; once it has passed, nobody hears the host's events."),
+    )
+    connected_at = models.DateTimeField(_("connected since"), null=True, editable=False)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = _("host")
+        verbose_name_plural = _("hosts")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PortalDefaults(models.Model):
+    """The power-down policy of VMs that have not set their own. One row."""
+
+    id = models.SmallAutoField(primary_key=True)
+    force = models.BooleanField(_("power off if the guest does not shut down in time"), default=policy.FACTORY_FORCE)
+    graceful_delay = models.PositiveIntegerField(
+        _("graceful power-down delay"),
+        default=policy.FACTORY_DELAY,
+        validators=[MinValueValidator(1), MaxValueValidator(policy.MAX_DELAY)],
+        help_text=_("Seconds to wait for the guest, 1 to 3600."),
+    )
+
+    class Meta:
+        verbose_name = _("portal defaults")
+        verbose_name_plural = _("portal defaults")
+        constraints = [
+            models.CheckConstraint(condition=Q(id=1), name="portal_defaults_one_row"),
+            models.CheckConstraint(
+                condition=Q(graceful_delay__range=(1, policy.MAX_DELAY)), name="portal_defaults_delay_range"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(_("Portal defaults"))
+
+    @classmethod
+    def load(cls) -> PortalDefaults:
+        """Return the one row, or the factory settings where nobody has changed them yet."""
+        return cls.objects.first() or cls(id=1)
+
+    @property
+    def setting(self) -> policy.Setting:
+        """The default as the domain sees it."""
+        return policy.Setting(force=self.force, delay=self.graceful_delay)
+
+
+class VirtualMachine(models.Model):
+    """One libvirt domain: the last look at it, its power-down policy, and who may act on it now."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="vms", verbose_name=_("host"))
+    uuid = models.UUIDField(_("libvirt UUID"), editable=False)
+    name = models.CharField(_("name"), max_length=255)
+    description = models.TextField(_("description"), blank=True)
+    memory = models.PositiveBigIntegerField(_("memory"), default=0, help_text=_("Bytes."))
+    vcpus = models.PositiveIntegerField(_("virtual CPUs"), default=0)
+
+    force_power_off = models.BooleanField(
+        _("power off if the guest does not shut down in time"), null=True, blank=True, default=None
+    )
+    graceful_delay = models.PositiveIntegerField(
+        _("graceful power-down delay"),
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(policy.MAX_DELAY)],
+        help_text=_("Seconds to wait for the guest, 0 to 3600. Empty: the portal default."),
+    )
+
+    # The last look at the domain; written by vms.engine.sync only.
+    status = models.CharField(
+        _("status"), max_length=20, choices=labels.status_choices, default=VmStatus.UNKNOWN.value, db_index=True
+    )
+    domain_state = models.CharField(max_length=10, default=DomainState.DOWN.value, editable=False)
+    down_reason = models.CharField(max_length=10, default=DownReason.UNKNOWN.value, editable=False)
+    job = models.CharField(max_length=10, default=Job.NONE.value, editable=False)
+    managed_save = models.BooleanField(default=False, editable=False)
+    agent_channel = models.BooleanField(default=False, editable=False)
+    agent_connected = models.BooleanField(default=False, editable=False)
+    acpi = models.BooleanField(default=True, editable=False)
+    run_token = models.CharField(max_length=64, blank=True, editable=False)
+    running_since = models.DateTimeField(null=True, editable=False)
+    down_since = models.DateTimeField(null=True, editable=False)
+    observed_at = models.DateTimeField(null=True, editable=False)
+
+    # The lease: one worker at a time acts on a VM. Written by vms.engine.lease only.
+    lease_owner = models.CharField(max_length=200, blank=True, editable=False)
+    lease_until = models.DateTimeField(null=True, editable=False)
+    look_again = models.BooleanField(default=False, editable=False)
+
+    class Meta:
+        ordering = ["name", "id"]
+        verbose_name = _("virtual machine")
+        verbose_name_plural = _("virtual machines")
+        # Named after the verbs, not after the model: they are what people are given (see vms.permissions).
+        default_permissions = ()
+        permissions = [
+            ("view_vm", "Can see virtual machines"),
+            ("change_vm", "Can edit virtual machines"),
+            ("run_vm", "Can run and resume virtual machines"),
+            ("shut_down_vm", "Can shut down virtual machines"),
+            ("power_off_vm", "Can power off virtual machines"),
+            ("reboot_vm", "Can reboot virtual machines"),
+            ("power_cycle_vm", "Can power cycle virtual machines"),
+            ("suspend_vm", "Can suspend virtual machines"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["host", "uuid"], name="vm_once_per_host"),
+            models.CheckConstraint(
+                condition=Q(graceful_delay__isnull=True) | Q(graceful_delay__range=(0, policy.MAX_DELAY)),
+                name="vm_graceful_delay_range",
+            ),
+            # No wait at all is only possible where the VM itself may be powered off.
+            models.CheckConstraint(
+                condition=Q(graceful_delay__isnull=True) | Q(graceful_delay__gt=0) | Q(force_power_off=True),
+                name="vm_no_wait_needs_force",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        """Return the address of the list, narrowed down to this VM."""
+        return f"{reverse('vm_list')}?name={self.name}"
+
+    @property
+    def policy_setting(self) -> policy.Setting:
+        """What this VM itself has set."""
+        return policy.Setting(force=self.force_power_off, delay=self.graceful_delay)
+
+    @property
+    def seen(self) -> Observation:
+        """The last look at the domain, as the domain layer sees it."""
+        return Observation(
+            state=DomainState(self.domain_state),
+            run_token=self.run_token or None,
+            down_reason=DownReason(self.down_reason),
+            managed_save=self.managed_save,
+            agent_channel=self.agent_channel,
+            agent_connected=self.agent_connected,
+            acpi=self.acpi,
+            job=Job(self.job),
+        )
+
+
+class Operation(models.Model):
+    """One durable power action on one VM. Its stage is written by vms.engine.journal only."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    vm = models.ForeignKey(
+        VirtualMachine, on_delete=models.PROTECT, related_name="operations", verbose_name=_("virtual machine")
+    )
+    action = models.CharField(_("action"), max_length=16, choices=labels.action_choices)
+    stage = models.CharField(
+        _("stage"), max_length=16, choices=labels.stage_choices, default=op.Stage.ACCEPTED.value, editable=False
+    )
+    outcome = models.CharField(_("outcome"), max_length=16, choices=labels.outcome_choices, blank=True)
+    failure = models.CharField(_("failure"), max_length=24, choices=labels.failure_choices, blank=True)
+    failure_detail = models.TextField(_("what the host said"), blank=True)
+
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", verbose_name=_("asked by")
+    )
+    actor_name = models.CharField(_("asked by"), max_length=150)
+    reason = models.CharField(_("reason"), max_length=500, blank=True)
+    correlation_id = models.CharField(_("correlation id"), max_length=36, db_index=True)
+
+    requested_force = models.BooleanField(_("requested force"), null=True)
+    requested_delay = models.PositiveIntegerField(_("requested delay"), null=True)
+    force = models.BooleanField(_("force"), null=True)
+    delay = models.PositiveIntegerField(_("graceful delay"), null=True, help_text=_("Seconds."))
+    force_origin = models.CharField(max_length=16, choices=labels.origin_choices, blank=True)
+    delay_origin = models.CharField(max_length=16, choices=labels.origin_choices, blank=True)
+    plan = models.JSONField(_("plan"), default=dict)
+
+    run_token = models.CharField(max_length=64, blank=True)
+    cancel_requested = models.BooleanField(default=False)
+    brought_down = models.CharField(max_length=16, choices=labels.outcome_choices, blank=True)
+    superseded_by = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="supersedes")
+
+    created_at = models.DateTimeField(_("accepted"), default=timezone.now, db_index=True)
+    asked_at = models.DateTimeField(_("guest first asked"), null=True)
+    deadline_at = models.DateTimeField(_("end of the graceful delay"), null=True)
+    hard_deadline_at = models.DateTimeField(_("hard deadline"))
+    went_down_at = models.DateTimeField(_("went down"), null=True)
+    ended_at = models.DateTimeField(_("ended"), null=True)
+    looked_at = models.DateTimeField(null=True)
+    wake_at = models.DateTimeField(null=True)
+    #: Counts every change, so that a decision made on an older reading is never carried out.
+    version = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        verbose_name = _("operation")
+        verbose_name_plural = _("operations")
+        constraints = [
+            # The rule that two simultaneous requests meet: one of them is accepted.
+            models.UniqueConstraint(fields=["vm"], condition=~Q(stage=_ENDED), name="operation_one_active_per_vm"),
+            models.CheckConstraint(
+                condition=(Q(stage=_ENDED) & ~Q(outcome="") & Q(ended_at__isnull=False))
+                | (~Q(stage=_ENDED) & Q(outcome="") & Q(ended_at__isnull=True)),
+                name="operation_ended_has_outcome",
+            ),
+            models.CheckConstraint(
+                condition=~Q(action__in=[Action.SHUT_DOWN.value, Action.REBOOT.value])
+                | Q(force__isnull=False, delay__isnull=False),
+                name="operation_graceful_has_policy",
+            ),
+        ]
+        indexes = [
+            # What the sweep asks every second.
+            models.Index(fields=["wake_at"], condition=~Q(stage=_ENDED), name="operation_due"),
+            models.Index(F("vm"), F("created_at").desc(), name="operation_newest_of_vm"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()} {self.vm_id}"
+
+    def get_absolute_url(self) -> str:
+        """Return the address of the operation's page."""
+        return reverse("operation_detail", args=[self.pk])
+
+    @property
+    def active(self) -> bool:
+        """True until it has ended."""
+        return self.stage != op.Stage.ENDED
+
+    @property
+    def succeeded(self) -> bool:
+        """True when what was asked for became true."""
+        return self.outcome in op.SUCCESSES
+
+    @property
+    def patient(self) -> bool:
+        """True while the guest is given time: Force now, Extend and Cancel make sense."""
+        return self.stage in op.PATIENT_STAGES and self.delay is not None and not self.cancel_requested
+
+    @property
+    def policy(self) -> policy.Policy | None:
+        """The policy in force, for actions that ask the guest."""
+        if self.force is None or self.delay is None:
+            return None
+        return policy.Policy(
+            force=self.force,
+            delay=self.delay,
+            force_origin=policy.Origin(self.force_origin),
+            delay_origin=policy.Origin(self.delay_origin),
+        )
+
+
+class OperationStep(models.Model):
+    """One line of an operation's journal: a call to the hypervisor, something seen, or something a person did."""
+
+    operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="steps")
+    number = models.PositiveIntegerField(_("number"))
+    kind = models.CharField(_("step"), max_length=16, choices=labels.step_choices)
+    at = models.DateTimeField(_("time"))
+    answered_at = models.DateTimeField(_("answered"), null=True)
+    ok = models.BooleanField(_("ok"), default=False)
+    detail = models.TextField(_("detail"), blank=True)
+    actor_name = models.CharField(_("by"), max_length=150, blank=True)
+
+    class Meta:
+        ordering = ["number"]
+        verbose_name = _("operation step")
+        verbose_name_plural = _("operation steps")
+        constraints = [models.UniqueConstraint(fields=["operation", "number"], name="step_numbered_once")]
+
+    def __str__(self) -> str:
+        return f"{self.number}. {self.get_kind_display()}"
+
+
+class Event(models.Model):
+    """Something that happened, in words, for good: rows are added and never changed."""
+
+    class Severity(models.TextChoices):
+        """oVirt's words."""
+
+        NORMAL = "normal", _("Normal")
+        WARNING = "warning", _("Warning")
+        ERROR = "error", _("Error")
+
+    at = models.DateTimeField(_("time"), default=timezone.now, db_index=True)
+    code = models.PositiveIntegerField(_("code"), db_index=True, help_text=_("oVirt's number; own ones from 100001."))
+    severity = models.CharField(_("severity"), max_length=8, choices=Severity.choices, default=Severity.NORMAL)
+    message = models.TextField(_("message"))
+    vm = models.ForeignKey(VirtualMachine, null=True, on_delete=models.SET_NULL, related_name="events")
+    host = models.ForeignKey(Host, null=True, on_delete=models.SET_NULL, related_name="events")
+    operation = models.ForeignKey(Operation, null=True, on_delete=models.SET_NULL, related_name="events")
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    actor_name = models.CharField(_("actor"), max_length=150, blank=True)
+    correlation_id = models.CharField(_("correlation id"), max_length=36, blank=True, db_index=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+
+    def __str__(self) -> str:
+        return self.message
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Add the event.
+
+        Raises:
+            TypeError: It exists already; history is not rewritten.
+        """
+        if not self._state.adding:
+            self._refuse()
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse: history is not rewritten."""
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise TypeError("events are history: they are added, never changed or deleted")

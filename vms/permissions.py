@@ -1,0 +1,68 @@
+"""The authority on who may do what to which VM."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AbstractUser, AnonymousUser
+from django.core.exceptions import PermissionDenied
+
+from vms.domain.power import Action
+from vms.models import Operation, VirtualMachine
+
+User = AbstractUser | AnonymousUser
+
+VIEW = "vms.view_vm"
+CHANGE = "vms.change_vm"
+
+#: The permission that each action needs. Resume is Run for a VM that still has its memory.
+ACTION_PERMISSION: dict[Action, str] = {
+    Action.RUN: "vms.run_vm",
+    Action.SHUT_DOWN: "vms.shut_down_vm",
+    Action.POWER_OFF: "vms.power_off_vm",
+    Action.REBOOT: "vms.reboot_vm",
+    Action.POWER_CYCLE: "vms.power_cycle_vm",
+    Action.SUSPEND: "vms.suspend_vm",
+    Action.RESUME: "vms.run_vm",
+}
+
+#: What forcing a running operation amounts to.
+_FORCED_INTO: dict[Action, Action] = {Action.SHUT_DOWN: Action.POWER_OFF, Action.REBOOT: Action.POWER_CYCLE}
+
+
+def _has(user: User, permission: str) -> bool:
+    return user.is_active and user.has_perm(permission)
+
+
+def may(user: User, action: Action, vm: VirtualMachine) -> bool:
+    """Say whether `user` may do `action` to `vm`."""
+    return _has(user, ACTION_PERMISSION[action])
+
+
+def may_view(user: User, vm: VirtualMachine | None = None) -> bool:
+    """Say whether `user` may see `vm`, or any VM at all."""
+    return _has(user, VIEW)
+
+
+def may_change(user: User, vm: VirtualMachine) -> bool:
+    """Say whether `user` may edit `vm` and its policy."""
+    return _has(user, CHANGE)
+
+
+def may_force(user: User, operation: Operation) -> bool:
+    """Say whether `user` may force a running operation: it needs the permission of what that amounts to."""
+    forced_into = _FORCED_INTO.get(Action(operation.action))
+    return forced_into is not None and may(user, forced_into, operation.vm)
+
+
+def may_steer(user: User, operation: Operation) -> bool:
+    """Say whether `user` may extend or cancel a running operation: who may ask for it may."""
+    return may(user, Action(operation.action), operation.vm)
+
+
+def require(allowed: bool) -> None:
+    """Stop unless allowed.
+
+    Raises:
+        PermissionDenied: With a sentence for people.
+    """
+    if not allowed:
+        raise PermissionDenied("You do not have the permission for this.")

@@ -1,0 +1,41 @@
+"""Thin Celery tasks: an id in, and the engine does the rest. A task that is lost, late or doubled does no harm."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import structlog
+from celery import shared_task
+from kombu.exceptions import OperationalError
+
+from vms.engine import advance as engine
+from vms.engine import sweep as sweeping
+
+log = structlog.get_logger(__name__)
+
+
+@shared_task(name="vms.advance")
+def advance(vm_id: str) -> None:
+    """Carry the operation of one VM on."""
+    engine.advance(UUID(vm_id))
+
+
+@shared_task(name="vms.sweep")
+def sweep() -> None:
+    """Wake every operation that is due. Beat sends this every second."""
+    for vm_id in sweeping.due():
+        wake(vm_id)
+
+
+def wake(vm_id: UUID) -> bool:
+    """Have a worker look at a VM soon.
+
+    Returns:
+        False when the broker cannot be reached. Nothing is lost: the sweep finds the operation when it is due.
+    """
+    try:
+        advance.delay(str(vm_id))
+    except OperationalError as error:
+        log.warning("broker unreachable; the sweep will find it", vm=str(vm_id), error=str(error))
+        return False
+    return True

@@ -1,0 +1,176 @@
+"""Hears what happens on the hosts: events become wakes of operations, and looks at domains.
+
+Events are hints. Whatever was missed is found by the full listing that follows every (re)connection, and by the one
+every minute; an operation that nobody wakes is found by the sweep. So the watcher may be killed at any moment.
+
+One thread a host takes events from a queue in order; a host that hangs slows no other.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from django.db import close_old_connections
+from django.utils import timezone
+
+from vms import tasks
+from vms.domain.operation import Stage
+from vms.engine import sweep, sync
+from vms.hypervisor import connections
+from vms.hypervisor.base import DomainEvent, DomainNotFound, EventKind, HypervisorError, Watch
+from vms.models import Host, Operation, VirtualMachine
+
+log = structlog.get_logger(__name__)
+
+#: A host's events count as heard for this long after each sign of life of its thread.
+HEARD_FOR = timedelta(seconds=4)
+_SIGN_OF_LIFE_EVERY = 1.0
+_LIST_EVERY = timedelta(seconds=60)
+_RECONNECT_AFTER = 1.0
+_LOOK_FOR_HOSTS_EVERY = 2.0
+
+
+class HostWatcher(threading.Thread):
+    """Watches one host until it is told to stop."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(name=f"watch {host.name}", daemon=True)
+        self.host = host
+        self._events: queue.Queue[DomainEvent] = queue.Queue()
+        self._lost = threading.Event()
+        self._stop_asked = threading.Event()
+
+    def stop(self) -> None:
+        """Ask the thread to end; it does within a second or two, unless the host hangs in a call."""
+        self._stop_asked.set()
+        self._lost.set()
+
+    def run(self) -> None:
+        """Connect, listen, and start over when the connection is lost."""
+        while not self._stop_asked.is_set():
+            try:
+                self._listen()
+            except HypervisorError as error:
+                self._tell_unreachable(str(error))
+            except Exception:
+                # A database that is away, say: the host is listed anew once it is back.
+                log.exception("watching failed; starting over", host=self.host.name)
+            connections.forget(self.host.uri)
+            self._stop_asked.wait(_RECONNECT_AFTER)
+
+    def _tell_unreachable(self, error: str) -> None:
+        log.warning("host unreachable", host=self.host.name, error=error)
+        try:
+            sync.unreachable(self.host, error)
+        except Exception:
+            log.exception("could not write down that a host is away", host=self.host.name)
+
+    def _listen(self) -> None:
+        hypervisor = connections.get(self.host.uri)
+        self._lost.clear()
+        self._events = queue.Queue()
+        # Listen first, list then: what happens in between is heard.
+        watch: Watch = hypervisor.watch(self._events.put, self._on_lost)
+        try:
+            sync.connected(self.host, hypervisor.info())
+            self._list()
+            listed_at = timezone.now()
+            while not self._stop_asked.is_set() and not self._lost.is_set():
+                self._show_life()
+                self._take_events()
+                if timezone.now() >= listed_at + _LIST_EVERY:
+                    self._list()
+                    listed_at = timezone.now()
+            if self._lost.is_set() and not self._stop_asked.is_set():
+                self._tell_unreachable("the connection was lost")
+        finally:
+            watch.close()
+
+    def _on_lost(self, reason: str) -> None:
+        log.warning("connection lost", host=self.host.name, reason=reason)
+        self._lost.set()
+
+    def _list(self) -> None:
+        at = timezone.now()
+        for vm_id in sync.listing(self.host, connections.get(self.host.uri).domains(), at):
+            self._wake(vm_id)
+
+    def _show_life(self) -> None:
+        close_old_connections()
+        Host.objects.filter(pk=self.host.pk).update(watched_until=timezone.now() + HEARD_FOR)
+
+    def _take_events(self) -> None:
+        """Handle events for as long as a sign of life lasts."""
+        until = timezone.now() + timedelta(seconds=_SIGN_OF_LIFE_EVERY)
+        while not self._lost.is_set() and (left := (until - timezone.now()).total_seconds()) > 0:
+            try:
+                event = self._events.get(timeout=left)
+            except queue.Empty:
+                return
+            self._handle(event)
+
+    def _handle(self, event: DomainEvent) -> None:
+        vm = VirtualMachine.objects.filter(host=self.host, uuid=UUID(event.uuid)).first()
+        if vm is None:
+            if event.kind is not EventKind.UNDEFINED:
+                self._list()
+            return
+        if Operation.objects.filter(vm=vm).exclude(stage=Stage.ENDED).exists():
+            # Its operation is what waits for this, and the worker's look is as good as one from here.
+            self._wake(vm.pk)
+            return
+        if event.kind is EventKind.RESET:
+            sync.guest_reset(vm.pk, event.at)
+        self._look(vm, event)
+
+    def _look(self, vm: VirtualMachine, event: DomainEvent) -> None:
+        at = timezone.now()
+        try:
+            domain = connections.get(self.host.uri).observe(event.uuid)
+        except DomainNotFound:
+            sync.gone(vm.pk)
+        else:
+            sync.apply(vm.pk, domain, at)
+
+    def _wake(self, vm_id: UUID) -> None:
+        if not tasks.wake(vm_id):
+            sweep.wake_soon(vm_id)
+
+
+class Watcher:
+    """Watches every host in the database, and picks up hosts that come and go."""
+
+    def __init__(self) -> None:
+        self._watchers: dict[int, HostWatcher] = {}
+        self._stop_asked = threading.Event()
+
+    def stop(self) -> None:
+        """Ask `run` to return."""
+        self._stop_asked.set()
+
+    def run(self) -> None:
+        """Watch until told to stop."""
+        while not self._stop_asked.is_set():
+            try:
+                self._follow(list(Host.objects.all()))
+            except Exception:
+                log.exception("could not read the hosts; trying again")
+            close_old_connections()
+            self._stop_asked.wait(_LOOK_FOR_HOSTS_EVERY)
+        self._follow([])
+
+    def _follow(self, hosts: list[Host]) -> None:
+        wanted = {host.pk: host for host in hosts}
+        for pk, watcher in list(self._watchers.items()):
+            host = wanted.get(pk)
+            if host is None or host.uri != watcher.host.uri or not watcher.is_alive():
+                watcher.stop()
+                del self._watchers[pk]
+        for pk, host in wanted.items():
+            if pk not in self._watchers:
+                self._watchers[pk] = HostWatcher(host)
+                self._watchers[pk].start()
