@@ -1,0 +1,41 @@
+"""The task queue: which broker promises the portal relies on, and what beat does when.
+
+Tasks are wake-up calls: the database holds everything they need, so any of them may come late, twice or never.
+"""
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import beat_init, setup_logging, worker_init
+from django_structlog.celery.steps import DjangoStructLogInitStep
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+
+app = Celery("portal")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+app.steps["worker"].add(DjangoStructLogInitStep)
+
+app.conf.beat_schedule = {
+    "sweep": {
+        "task": "vms.sweep",
+        "schedule": 1.0,
+        # A sweep that waited in the queue for long is worth nothing: the next ones do the same work.
+        "options": {"expires": 5, "ignore_result": True},
+    },
+}
+
+
+@setup_logging.connect
+def _use_django_logging(**kwargs: Any) -> None:
+    """Having a receiver keeps Celery from setting logging up its own way; Django's set-up has done it."""
+
+
+@worker_init.connect
+@beat_init.connect
+def _check_configuration(**kwargs: Any) -> None:
+    """Refuse to start on a configuration that has errors, as the web server does."""
+    from django.conf import settings
+
+    settings.PORTAL_CONFIG.require()

@@ -1,0 +1,1 @@
+"""What `./dev run` does once everything is installed: prepare an instance, run its processes, leave nothing behind."""

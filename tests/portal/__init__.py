@@ -1,0 +1,1 @@
+"""The composition root: configuration, health, the processes of an instance."""

@@ -1,0 +1,98 @@
+"""Configuration: what is read, what is refused, and in which words."""
+
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from portal import env
+
+
+def ids(variables: dict[str, str]) -> set[str]:
+    """The ids of the problems, without the one every unprepared home has."""
+    return {problem.id for problem in env.load(variables).problems} - {env.UNPREPARED_HOME}
+
+
+def test_without_any_variable_everything_has_a_usable_default(tmp_path: Path) -> None:
+    config = env.load({"PORTAL_HOME": str(tmp_path)})
+    assert config.errors == []
+    assert (config.port, config.bind, config.workers, config.demo, config.debug) == (8000, "127.0.0.1", 4, True, False)
+    assert config.database["NAME"] == str(tmp_path / "portal.sqlite3")
+    assert config.url == "http://127.0.0.1:8000/"
+    assert config.own_redis
+    assert config.broker_url == f"redis+socket://{tmp_path}/run/redis.sock"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("PORTAL_PORT", "abc", "portal.E001"),
+        ("PORTAL_PORT", "0", "portal.E001"),
+        ("PORTAL_PORT", "70000", "portal.E001"),
+        ("PORTAL_BIND", "example.org", "portal.E002"),
+        ("DATABASE_URL", "mysql://root@localhost/portal", "portal.E004"),
+        ("DATABASE_URL", "portal.db", "portal.E004"),
+        ("REDIS_URL", "localhost:6379", "portal.E005"),
+        ("PORTAL_DEMO", "yes", "portal.E006"),
+        ("PORTAL_HTTPS", "true", "portal.E007"),
+        ("PORTAL_LIBVIRT_URI", "system", "portal.E008"),
+        ("PORTAL_WORKERS", "0", "portal.E009"),
+        ("PORTAL_DEBUG", "2", "portal.E010"),
+        ("PORTAL_BIND", "0.0.0.0", "portal.E011"),
+        ("PORTAL_TRUSTED_ORIGINS", "vms.example.org", "portal.E012"),
+        ("PORTAL_LOG_FORMAT", "xml", "portal.E013"),
+        ("PORTAL_LOG_LEVEL", "loud", "portal.E014"),
+        ("PORTAL_SECRET_KEY", "short", "portal.E015"),
+    ],
+)
+def test_a_wrong_value_is_one_problem_with_a_hint_and_stops_servers(name: str, value: str, problem: str) -> None:
+    config = env.load({name: value})
+    assert ids({name: value}) == {problem}
+    assert all(found.hint and name in str(found) for found in config.errors)
+    with pytest.raises(ImproperlyConfigured, match=name):
+        config.require()
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    assert ids({"PORTAL_PORT": "abc", "PORTAL_WORKERS": "many"}) == {"portal.E001", "portal.E009"}
+
+
+def test_a_misspelt_variable_is_named_with_the_one_that_was_meant() -> None:
+    (problem,) = (found for found in env.load({"PORTAL_PROT": "80"}).problems if found.id == "portal.W018")
+    assert "PORTAL_PORT" in problem.hint
+    assert not problem.fatal
+
+
+@pytest.mark.parametrize(
+    ("given", "broker"),
+    [
+        ("redis://127.0.0.1:6380/1", "redis://127.0.0.1:6380/1"),
+        ("unix:///run/redis.sock", "redis+socket:///run/redis.sock"),
+    ],
+)
+def test_a_given_redis_is_used_and_none_is_started(given: str, broker: str) -> None:
+    config = env.load({"REDIS_URL": given})
+    assert (config.broker_url, config.own_redis) == (broker, False)
+
+
+def test_a_long_home_gets_a_short_directory_for_its_sockets(tmp_path: Path) -> None:
+    home = tmp_path / ("x" * 60) / ("y" * 60)
+    run = env.run_directory(home)
+    assert run == env.run_directory(home)
+    assert run != env.run_directory(home / "other")
+    assert len(str(run / "supervisor.sock.4194304")) <= 107
+
+
+def test_open_to_the_network_under_named_hosts() -> None:
+    config = env.load({"PORTAL_BIND": "0.0.0.0", "PORTAL_ALLOWED_HOSTS": "vms.example.org, 192.0.2.7"})
+    assert config.errors == []
+    assert config.allowed_hosts[:2] == ["vms.example.org", "192.0.2.7"]
+    assert config.connect_address == "127.0.0.1"
+
+
+def test_the_secret_key_of_the_home_is_used(tmp_path: Path) -> None:
+    (tmp_path / "secret-key").write_text("k" * 50 + "\n")
+    config = env.load({"PORTAL_HOME": str(tmp_path)})
+    assert config.secret_key == "k" * 50
+    assert config.problems == ()
+    assert "k" * 50 not in repr(config)
