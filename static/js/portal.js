@@ -1,0 +1,7 @@
+// Entry: everything a page of the portal does in the browser. theme.js stands apart, it runs before the first paint.
+import "./countdown.js";
+import "./dialog.js";
+import "./live.js";
+import "./menu.js";
+import "./nav.js";
+import "./toast.js";

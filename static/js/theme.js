@@ -1,0 +1,43 @@
+// The theme, before the first paint: a blocking script in the head. Choice ("light", "dark", "system") in localStorage.
+(() => {
+  const CHOICES = ["system", "light", "dark"];
+  const root = document.documentElement;
+  const systemDark = matchMedia("(prefers-color-scheme: dark)");
+
+  function choice() {
+    try {
+      const stored = localStorage.getItem("theme");
+      return CHOICES.includes(stored) ? stored : "system";
+    } catch {
+      return "system"; // storage is switched off
+    }
+  }
+
+  function apply() {
+    const chosen = choice();
+    const dark = chosen === "dark" || (chosen === "system" && systemDark.matches);
+    root.classList.toggle("pf-v6-theme-dark", dark);
+    root.style.colorScheme = dark ? "dark" : "light";
+    for (const button of document.querySelectorAll("[data-theme-toggle]")) {
+      button.setAttribute("aria-label", button.getAttribute(`data-label-${chosen}`));
+      button.title = button.getAttribute(`data-label-${chosen}`);
+      for (const icon of button.querySelectorAll("[data-theme-icon]")) icon.hidden = icon.dataset.themeIcon !== chosen;
+    }
+  }
+
+  apply();
+  systemDark.addEventListener("change", apply);
+  addEventListener("storage", (event) => event.key === "theme" && apply());
+  document.addEventListener("DOMContentLoaded", apply);
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest?.("[data-theme-toggle]")) return;
+    const next = CHOICES[(CHOICES.indexOf(choice()) + 1) % CHOICES.length];
+    try {
+      localStorage.setItem("theme", next);
+    } catch {
+      root.classList.toggle("pf-v6-theme-dark"); // for this page only
+      return;
+    }
+    apply();
+  });
+})();
