@@ -1,0 +1,218 @@
+"""The authority on libvirt daemons for tests: each one private, disposable and killable.
+
+A `PrivateLibvirtd` is an unprivileged *session* daemon whose every path (configuration, sockets, state, logs) lies in
+a temporary directory of its own, so it knows nothing of the machine's real libvirtd nor of another test's. Started by
+root it runs as the user QEMU runs as, because a session daemon of root would be the system's.
+"""
+
+import os
+import pwd
+import random
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from vms.demo.image import GuestImage
+
+_QEMU_USERS = ("libvirt-qemu", "nobody")
+_START_TIMEOUT = 30.0  # seconds
+_STOP_TIMEOUT = 10.0
+_PORTS_PER_DAEMON = 50
+
+
+class LibvirtdError(RuntimeError):
+    """The daemon did not do what it must; the message holds the end of its log."""
+
+
+class PrivateLibvirtd:
+    """A libvirtd of one's own. Use as a context manager, or call `start()` and, whatever happens, `stop()`.
+
+    `uri` may be opened by any process of this user or of root, e.g. a worker under test.
+    """
+
+    def __init__(self) -> None:
+        # Directly under /tmp, not pytest's own directory: a socket's path has at most 107 characters.
+        self.directory = Path(tempfile.mkdtemp(prefix="vmp-", dir="/tmp"))
+        self.log = self.directory / "libvirtd.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._user = next(filter(None, map(_user, _QEMU_USERS))) if os.geteuid() == 0 else None
+        self._configure()
+
+    @property
+    def socket(self) -> Path:
+        return self.directory / "run/libvirt/libvirt-sock"
+
+    @property
+    def uri(self) -> str:
+        return f"qemu:///session?socket={self.socket}"
+
+    @property
+    def pid(self) -> int | None:
+        """The daemon's process id while it runs."""
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    def __enter__(self) -> "PrivateLibvirtd":
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the daemon and wait until it accepts connections."""
+        if self.pid is not None:
+            raise LibvirtdError("this libvirtd runs already")
+        command = [
+            _program("libvirtd"),
+            "--config",
+            str(self.directory / "libvirtd.conf"),
+            "--pid-file",
+            str(self.directory / "libvirtd.pid"),
+        ]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                cwd=self.directory,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl+C in the terminal is for the tests, which then stop the daemon
+                **self._credentials(),
+            )
+        if not _wait(self._answers, _START_TIMEOUT):
+            raise LibvirtdError(f"libvirtd did not start:\n{self.log_tail()}")
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would end it. Its guests live on."""
+        if self._process is None or self._process.poll() is not None:
+            raise LibvirtdError("this libvirtd does not run")
+        self._process.kill()
+        self._process.wait()
+
+    def restart(self) -> None:
+        """Kill the daemon, if it runs, and start it again on the same socket with the same guests."""
+        if self.pid is not None:
+            self.kill()
+        self.start()
+
+    def stop(self) -> None:
+        """End the daemon and every guest, and leave no file behind. May be called in any state, and again."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(_STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        # Whatever the daemon started names this directory on its command line: QEMU's monitor socket lies in it.
+        for pid in self.processes():
+            _signal(pid, signal.SIGKILL)
+        if not _wait(lambda: not self.processes(), _STOP_TIMEOUT):
+            raise LibvirtdError(f"processes {self.processes()} outlived their libvirtd")
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def processes(self) -> list[int]:
+        """Process ids of what runs in this directory: QEMU processes and, while it runs, the daemon."""
+        needle = os.fsencode(self.directory) + b"/"
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                try:
+                    command = (entry / "cmdline").read_bytes()  # empty for a zombie, which is gone for our purposes
+                except OSError:
+                    continue
+                if needle in command and command.split(b"\0")[0].rpartition(b"/")[2].startswith((b"qemu", b"libvirtd")):
+                    found.append(int(entry.name))
+        return found
+
+    def install(self, image: GuestImage) -> GuestImage:
+        """A copy of the image where this daemon's QEMU can read it; the original may lie in a private directory."""
+        copied = GuestImage(self.directory / "images/vmlinuz", self.directory / "images/initrd.img")
+        return copied if copied.initrd.exists() else image.copy_to(self.directory / "images")
+
+    def log_tail(self, lines: int = 20) -> str:
+        """The end of the daemon's log, for messages of failed tests."""
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        return "\n".join(text.splitlines()[-lines:])
+
+    def _answers(self) -> bool:
+        if self.pid is None:
+            raise LibvirtdError(f"libvirtd ended at once:\n{self.log_tail()}")
+        # A process of its own asks: libvirt's client library must not be started in the test's process before it forks.
+        asked = subprocess.run(
+            [_program("virsh"), "--quiet", "--connect", self.uri, "uri"], capture_output=True, timeout=20, check=False
+        )
+        return asked.returncode == 0
+
+    def _configure(self) -> None:
+        for name in ("home", "run", "config", "config/libvirt", "cache", "data", "images", "serial"):
+            (self.directory / name).mkdir()
+        (self.directory / "libvirtd.conf").write_text('log_filters="3:event 4:util"\nlog_outputs="3:stderr"\n')
+        # Its own range of display ports: two daemons that choose from the same one can pick the same port.
+        first_port = 20000 + _PORTS_PER_DAEMON * random.randrange(200)
+        (self.directory / "config/libvirt/qemu.conf").write_text(
+            'stdio_handler = "file"\n'  # no virtlogd
+            'vnc_listen = "127.0.0.1"\n'
+            f"remote_display_port_min = {first_port}\n"
+            f"remote_display_port_max = {first_port + _PORTS_PER_DAEMON - 1}\n"
+        )
+        if self._user is not None:
+            for path in [self.directory, *self.directory.rglob("*")]:
+                os.chown(path, self._user.pw_uid, self._user.pw_gid)
+
+    def _environment(self) -> dict[str, str]:
+        paths = {
+            "HOME": "home",
+            "XDG_RUNTIME_DIR": "run",
+            "XDG_CONFIG_HOME": "config",
+            "XDG_CACHE_HOME": "cache",
+            "XDG_DATA_HOME": "data",
+        }
+        return {"PATH": os.environ["PATH"], "LC_ALL": "C"} | {key: str(self.directory / p) for key, p in paths.items()}
+
+    def _credentials(self) -> dict[str, object]:
+        if self._user is None:
+            return {}
+        return {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
+
+
+def _user(name: str) -> pwd.struct_passwd | None:
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        return None
+
+
+def _program(name: str) -> str:
+    path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    if path is None:
+        raise LibvirtdError(f"{name} is not installed: apt-get install libvirt-daemon-system libvirt-clients")
+    return path
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def _wait(condition: Callable[[], bool], timeout: float) -> bool:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
