@@ -1,0 +1,315 @@
+"""The authority on what the fake host does when it is asked: calls of the port, other hands, and guests' own doings.
+
+Synchronous, and told the time: the daemon (`server`) adds sockets, delays and faults.
+"""
+
+from __future__ import annotations
+
+import uuid as uuids
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from vms.domain.observation import DomainState, DownReason
+from vms.hypervisor.base import (
+    AgentUnavailable,
+    DomainNotFound,
+    EventKind,
+    HypervisorError,
+    NotSupported,
+    RunChanged,
+)
+from vms.hypervisor.fake.machine import DRIVER, GUEST, OTHER, Happening, Machine, Run
+from vms.hypervisor.fake.store import Store
+from vms.hypervisor.fake.temper import Agent, Reaction, Temper
+
+#: Calls of the port about one domain. Those of the second kind change nothing and are counted, but not logged.
+CHANGING_CALLS = frozenset(
+    {"prepare", "relent", "ask_agent", "press_button", "destroy", "start", "save", "resume", "discard_memory"}
+)
+LOOKING_CALLS = frozenset({"observe", "domains", "info", "screenshot"})
+
+_EVENTS = {
+    "came_up": EventKind.STARTED,
+    "went_down": EventKind.STOPPED,
+    "reset": EventKind.RESET,
+    "agent_connected": EventKind.AGENT,
+    "agent_disconnected": EventKind.AGENT,
+    "undefined": EventKind.UNDEFINED,
+}
+
+
+class FakeHost:
+    """All domains of the fake host.
+
+    Args:
+        store: Where they are remembered.
+        now: The clock, in seconds since the epoch.
+        emit: Called with each event for watchers, once what it tells of is remembered.
+        plan: Called with a domain's UUID and the moment when something will happen to it by itself (None: nothing);
+            the daemon then calls `advance`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        now: Callable[[], float],
+        emit: Callable[[dict[str, Any]], None],
+        plan: Callable[[str, float | None], None],
+    ) -> None:
+        self._store, self._now, self._emit, self._plan = store, now, emit, plan
+        self._machines: dict[str, Machine] = {}
+        self._events: list[dict[str, Any]] = []
+        self.counts: Counter[str] = Counter()
+
+    def load(self) -> None:
+        """Take up the remembered domains; whatever fell due meanwhile happens now, at its own moment."""
+        for machine in self._store.load():
+            if machine.run is not None:
+                # A save is the hypervisor's own work and died with it; the guest ran on.
+                machine.run.saved_at = None
+            self._machines[machine.uuid] = machine
+        for uuid in list(self._machines):
+            self.advance(uuid)
+
+    def advance(self, uuid: str) -> None:
+        """Let happen what is due to a domain."""
+        machine = self._machines.get(uuid)
+        if machine is None:
+            return
+        due = machine.run.due() if machine.run else None
+        if due is None or due > self._now():
+            self._plan(uuid, due)
+            return
+        with self._transaction():
+            self._happen(machine, machine.advance(self._now()))
+
+    # What drivers call.
+
+    def call(self, name: str, uuid: str, arguments: dict[str, Any], pid: int) -> Any:
+        """Carry out one call of the port about one domain, and log it."""
+        self.advance(uuid)
+        with self._transaction():
+            machine = self._machine(uuid)
+            run = machine.runs
+            # What the call brings about is collected first and logged after it, in the order of cause and effect.
+            happened: list[Happening] = []
+            try:
+                result, effect, failure = *self._carry_out(name, machine, arguments, happened), None
+            except HypervisorError as error:
+                result, effect, failure = None, False, error
+            self._store.add(
+                at=self._now(),
+                uuid=uuid,
+                name=name,
+                call=True,
+                by=DRIVER,
+                effect=effect,
+                run=machine.runs if name == "start" else run,
+                pid=pid,
+                detail=str(failure or ""),
+            )
+            self._happen(machine, happened)
+        if failure is not None:
+            raise failure
+        return result
+
+    def refuse(self, name: str, uuid: str, text: str, pid: int) -> None:
+        """Log a call that was made to fail."""
+        with self._transaction():
+            run = self._machine(uuid).runs
+            fields = {"at": self._now(), "uuid": uuid, "name": name, "run": run, "pid": pid, "detail": text}
+            self._store.add(call=True, by=DRIVER, effect=False, **fields)
+
+    def observe(self, uuid: str) -> dict[str, Any]:
+        """Return what a driver is shown of one domain."""
+        self.advance(uuid)
+        return self._machine(uuid).seen()
+
+    def domains(self) -> list[dict[str, Any]]:
+        """Return what a driver is shown of all domains."""
+        return [machine.seen() for machine in self._machines.values()]
+
+    def _carry_out(
+        self, name: str, machine: Machine, arguments: dict[str, Any], happened: list[Happening]
+    ) -> tuple[Any, bool]:
+        """Carry out a call and return its result, and whether it made a difference."""
+        now, run = self._now(), machine.run
+        match name:
+            case "prepare":
+                if run is None:
+                    raise RunChanged(f"{machine.name} is not running")
+                effect = run.token is None
+                run.token = run.token or arguments["token"]
+                if arguments["end_on_reset"]:
+                    effect |= run.on_reboot != "destroy"
+                    run.on_reboot = "destroy"
+                return run.token, effect
+            case "relent":
+                effect = run is not None and run.on_reboot != machine.on_reboot
+                if run is not None:
+                    run.on_reboot = machine.on_reboot
+                return None, effect
+            case "ask_agent":
+                return None, self._ask_agent(machine, reboot=arguments["reboot"])
+            case "press_button":
+                self._must_run(machine)
+                if not machine.temper.acpi:
+                    raise HypervisorError("Requested operation is not valid: ACPI power button is not available")
+                effect = machine.press_button(now)
+            case "destroy":
+                token = arguments["run_token"]
+                if run is not None and token is not None and run.token != token:
+                    raise RunChanged(f"{machine.name} runs, but not the run that was to be ended")
+                effect = run is not None
+                happened.extend(machine.end(now, DownReason.DESTROYED, DRIVER))
+            case "start":
+                effect = run is None
+                happened.extend(machine.power_on(now, DRIVER))
+            case "save":
+                effect = self._must_run(machine).saved_at is None
+                happened.extend(machine.begin_save(now, DRIVER))
+            case "resume":
+                effect = self._must_run(machine).state != DomainState.RUNNING
+                happened.extend(machine.set_state(now, DomainState.RUNNING, DRIVER))
+            case "discard_memory":
+                effect = machine.discard_memory()
+            case _:
+                raise NotSupported(f"no call {name}")
+        return None, effect
+
+    def _ask_agent(self, machine: Machine, *, reboot: bool) -> bool:
+        run = self._must_run(machine)
+        if not run.agent_connected or run.state != DomainState.RUNNING:
+            raise AgentUnavailable("Guest agent is not responding: QEMU guest agent is not connected")
+        if machine.temper.agent is Agent.REFUSES:
+            raise AgentUnavailable("internal error: unable to execute QEMU agent command 'guest-shutdown'")
+        return machine.ask_agent(self._now(), Reaction.REBOOT if reboot else Reaction.HALT)
+
+    # What tests and people do to the host, past any driver.
+
+    def define(self, template: dict[str, Any], names: Iterable[str], *, running: bool) -> list[str]:
+        """Define domains that are alike but for their names, and return their UUIDs."""
+        fields = template | {"temper": Temper.of(template.get("temper") or {})}
+        new = [Machine(**({"uuid": str(uuids.uuid4())} | fields | {"name": name})) for name in names]
+        taken = {machine.name for machine in self._machines.values()}
+        if clash := next((machine.name for machine in new if machine.name in taken), None):
+            raise HypervisorError(f"operation failed: domain '{clash}' already exists")
+        with self._transaction():
+            self._machines.update((machine.uuid, machine) for machine in new)
+            for machine in new:
+                self._happen(machine, machine.power_on(self._now(), OTHER) if running else (), quiet=True)
+        return [machine.uuid for machine in new]
+
+    def change(self, uuid: str, fields: dict[str, Any]) -> None:
+        """Change a domain's definition or temper."""
+        machine = self._machine(uuid)
+        with self._transaction():
+            for name, value in fields.items():
+                setattr(machine, name, Temper.of(value) if name == "temper" else value)
+            self._happen(machine, [Happening("redefined", self._now(), OTHER, machine.runs)])
+
+    def hand(self, uuid: str, verb: str) -> None:
+        """Do what another hand (`virsh`), the guest itself, or an accident does to a domain."""
+        self.advance(uuid)
+        machine, now = self._machine(uuid), self._now()
+        with self._transaction():
+            self._happen(machine, self._hand(machine, verb, now))
+
+    def _hand(self, machine: Machine, verb: str, now: float) -> Iterable[Happening]:
+        match verb:
+            case "start":
+                return machine.power_on(now, OTHER)
+            case "shutdown":
+                machine.request(now, Reaction.HALT)
+                return machine.advance(now)
+            case "destroy":
+                return machine.end(now, DownReason.DESTROYED, OTHER)
+            case "undefine":
+                # One that runs is gone once it is down.
+                machine.persistent = False
+                return ()
+            case "suspend":
+                return machine.set_state(now, DomainState.PAUSED, OTHER)
+            case "resume":
+                return machine.set_state(now, DomainState.RUNNING, OTHER)
+            case "managedsave":
+                return machine.begin_save(now, OTHER)
+            case "guest_halt":
+                return machine.end(now, DownReason.GUEST, GUEST)
+            case "guest_reboot":
+                return machine.reset(now, GUEST)
+            case "guest_sleep":
+                return machine.set_state(now, DomainState.SLEEPING, GUEST)
+            case "agent_connect":
+                return machine.set_agent(now, connected=True)
+            case "agent_disconnect":
+                return machine.set_agent(now, connected=False)
+            case "crash":
+                return machine.end(now, DownReason.CRASHED, GUEST)
+        raise NotSupported(f"no hand can {verb}")
+
+    def inside(self, uuid: str) -> dict[str, Any]:
+        """Return everything about a domain, also what no driver is shown."""
+        self.advance(uuid)
+        return self._machine(uuid).as_json()
+
+    def log(self, uuid: str | None, after: int) -> list[dict[str, Any]]:
+        """Return the log's lines after number `after`."""
+        return self._store.entries(uuid, after)
+
+    # Inner workings.
+
+    def _machine(self, uuid: str) -> Machine:
+        try:
+            return self._machines[uuid]
+        except KeyError:
+            raise DomainNotFound(f"Domain not found: no domain with matching uuid '{uuid}'") from None
+
+    @staticmethod
+    def _must_run(machine: Machine) -> Run:
+        if machine.run is None:
+            raise HypervisorError("Requested operation is not valid: domain is not running")
+        return machine.run
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._store.begin()
+        try:
+            yield
+        except BaseException:
+            self._store.rollback()
+            self._events.clear()
+            raise
+        self._store.commit()
+        events, self._events = self._events, []
+        for event in events:
+            self._emit(event)
+
+    def _happen(self, machine: Machine, happened: Iterable[Happening], *, quiet: bool = False) -> None:
+        """Log what became of a domain, tell watchers, remember it, and plan what comes next."""
+        # The list is made first: making it is what changes the machine.
+        happenings = list(happened)
+        if machine.run is None and not machine.persistent:
+            happenings.append(Happening("undefined", self._now(), OTHER, machine.runs))
+        for happening in happenings:
+            self._store.add(
+                at=happening.at,
+                uuid=machine.uuid,
+                name=happening.name,
+                call=False,
+                by=happening.by,
+                effect=True,
+                run=happening.run,
+                detail=happening.detail,
+            )
+            if not quiet:
+                kind = _EVENTS.get(happening.name, EventKind.CHANGED)
+                self._events.append({"uuid": machine.uuid, "kind": kind, "detail": happening.detail or happening.name})
+        if machine.run is None and not machine.persistent:
+            del self._machines[machine.uuid]
+            self._store.remove(machine.uuid)
+        else:
+            self._store.put(machine)
+        self._plan(machine.uuid, machine.run.due() if machine.run else None)
