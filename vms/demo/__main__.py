@@ -1,7 +1,7 @@
 """Command line: put the demo guests on a host, or take them away. Used by `./dev run`.
 
-    python -m vms.demo up --home DIR --uri URI
-    python -m vms.demo down --home DIR --uri URI
+python -m vms.demo up --home DIR --uri URI
+python -m vms.demo down --home DIR --uri URI
 """
 
 import argparse

@@ -173,7 +173,9 @@ def _library(root: Path, name: str) -> Path | None:
 
 def _add_modules(archive: Archive, packages: PackageTree) -> None:
     """The kernel modules, uncompressed, and `/etc/modules`: their paths, each after those it depends on."""
-    trees = [path for lib in ("usr/lib/modules", "lib/modules") for path in packages.root.glob(f"{lib}/*") if path.is_dir()]
+    trees = [
+        path for lib in ("usr/lib/modules", "lib/modules") for path in packages.root.glob(f"{lib}/*") if path.is_dir()
+    ]
     if not trees:
         raise ImageError("the kernel packages hold no modules")
     files: dict[str, Path] = {}

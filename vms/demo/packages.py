@@ -51,7 +51,9 @@ def dependencies(names: Iterable[str]) -> list[str]:
     wanted = sorted(set(names))
     if not wanted:
         return []
-    only_depends = [f"--no-{kind}" for kind in ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")]
+    only_depends = [
+        f"--no-{kind}" for kind in ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")
+    ]
     return parse_dependencies(_run(["apt-cache", "depends", *only_depends, *wanted]))
 
 
@@ -91,9 +93,13 @@ def _run(command: Sequence[str], cwd: Path | None = None) -> str:
             check=False,
         )
     except FileNotFoundError as error:
-        raise PackageError(f"`{command[0]}` is missing: the demo guests are built from Debian packages with apt") from error
+        raise PackageError(
+            f"`{command[0]}` is missing: the demo guests are built from Debian packages with apt"
+        ) from error
     except subprocess.TimeoutExpired as error:
-        raise PackageError(f"`{' '.join(command)}` was given up after {_TIMEOUT} s: is the package mirror up?") from error
+        raise PackageError(
+            f"`{' '.join(command)}` was given up after {_TIMEOUT} s: is the package mirror up?"
+        ) from error
     if done.returncode != 0:
         complaint = done.stderr.strip() or done.stdout.strip()
         raise PackageError(

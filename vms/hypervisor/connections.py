@@ -1,10 +1,23 @@
-"""The connection cache."""
+"""Placeholder until the drivers land."""
 
 from vms.hypervisor.base import Hypervisor
+from vms.hypervisor.fake import FakeHypervisor
+
+_cache: dict[str, Hypervisor] = {}
 
 
 def get(uri: str) -> Hypervisor:
-    raise NotImplementedError
+    if uri not in _cache:
+        _cache[uri] = FakeHypervisor(uri)
+    return _cache[uri]
 
 
-def forget(uri: str) -> None: ...
+def forget(uri: str) -> None:
+    old = _cache.pop(uri, None)
+    if old:
+        old.close()
+
+
+def close_all() -> None:
+    for uri in list(_cache):
+        forget(uri)

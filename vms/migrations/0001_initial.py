@@ -10,7 +10,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -19,185 +18,410 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Host',
+            name="Host",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=255, unique=True, verbose_name='name')),
-                ('uri', models.CharField(help_text='For example qemu:///system', max_length=500, unique=True, verbose_name='connection URI')),
-                ('state', models.CharField(choices=[('new', 'Not connected yet'), ('connected', 'Connected'), ('unreachable', 'Unreachable')], default='new', editable=False, max_length=16, verbose_name='state')),
-                ('error', models.TextField(blank=True, editable=False, verbose_name='last error')),
-                ('hostname', models.CharField(blank=True, editable=False, max_length=255, verbose_name='host name')),
-                ('version', models.CharField(blank=True, editable=False, max_length=255, verbose_name='version')),
-                ('watched_until', models.DateTimeField(editable=False, help_text="The watcher renews this every few seconds; once it has passed, nobody hears the host's events.", null=True, verbose_name='watched until')),
-                ('connected_at', models.DateTimeField(editable=False, null=True, verbose_name='connected since')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=255, unique=True, verbose_name="name")),
+                (
+                    "uri",
+                    models.CharField(
+                        help_text="For example qemu:///system",
+                        max_length=500,
+                        unique=True,
+                        verbose_name="connection URI",
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("new", "Not connected yet"),
+                            ("connected", "Connected"),
+                            ("unreachable", "Unreachable"),
+                        ],
+                        default="new",
+                        editable=False,
+                        max_length=16,
+                        verbose_name="state",
+                    ),
+                ),
+                ("error", models.TextField(blank=True, editable=False, verbose_name="last error")),
+                ("hostname", models.CharField(blank=True, editable=False, max_length=255, verbose_name="host name")),
+                ("version", models.CharField(blank=True, editable=False, max_length=255, verbose_name="version")),
+                (
+                    "watched_until",
+                    models.DateTimeField(
+                        editable=False,
+                        help_text="The watcher renews this every few seconds; once it has passed, nobody hears the host's events.",
+                        null=True,
+                        verbose_name="watched until",
+                    ),
+                ),
+                ("connected_at", models.DateTimeField(editable=False, null=True, verbose_name="connected since")),
             ],
             options={
-                'verbose_name': 'host',
-                'verbose_name_plural': 'hosts',
-                'ordering': ['name'],
+                "verbose_name": "host",
+                "verbose_name_plural": "hosts",
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='PortalDefaults',
+            name="PortalDefaults",
             fields=[
-                ('id', models.SmallAutoField(primary_key=True, serialize=False)),
-                ('force', models.BooleanField(default=False, verbose_name='power off if the guest does not shut down in time')),
-                ('graceful_delay', models.PositiveIntegerField(default=60, help_text='Seconds to wait for the guest, 1 to 3600.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(3600)], verbose_name='graceful power-down delay')),
+                ("id", models.SmallAutoField(primary_key=True, serialize=False)),
+                (
+                    "force",
+                    models.BooleanField(
+                        default=False, verbose_name="power off if the guest does not shut down in time"
+                    ),
+                ),
+                (
+                    "graceful_delay",
+                    models.PositiveIntegerField(
+                        default=60,
+                        help_text="Seconds to wait for the guest, 1 to 3600.",
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(3600),
+                        ],
+                        verbose_name="graceful power-down delay",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'portal defaults',
-                'verbose_name_plural': 'portal defaults',
-                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='portal_defaults_one_row'), models.CheckConstraint(condition=models.Q(('graceful_delay__range', (1, 3600))), name='portal_defaults_delay_range')],
+                "verbose_name": "portal defaults",
+                "verbose_name_plural": "portal defaults",
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("id", 1)), name="portal_defaults_one_row"),
+                    models.CheckConstraint(
+                        condition=models.Q(("graceful_delay__range", (1, 3600))), name="portal_defaults_delay_range"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='VirtualMachine',
+            name="VirtualMachine",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('uuid', models.UUIDField(editable=False, verbose_name='libvirt UUID')),
-                ('name', models.CharField(max_length=255, verbose_name='name')),
-                ('description', models.TextField(blank=True, verbose_name='description')),
-                ('memory', models.PositiveBigIntegerField(default=0, help_text='Bytes.', verbose_name='memory')),
-                ('vcpus', models.PositiveIntegerField(default=0, verbose_name='virtual CPUs')),
-                ('force_power_off', models.BooleanField(blank=True, default=None, null=True, verbose_name='power off if the guest does not shut down in time')),
-                ('graceful_delay', models.PositiveIntegerField(blank=True, help_text='Seconds to wait for the guest, 0 to 3600. Empty: the portal default.', null=True, validators=[django.core.validators.MaxValueValidator(3600)], verbose_name='graceful power-down delay')),
-                ('status', models.CharField(choices=vms.labels.status_choices, db_index=True, default='unknown', max_length=20, verbose_name='status')),
-                ('domain_state', models.CharField(default='down', editable=False, max_length=10)),
-                ('down_reason', models.CharField(default='unknown', editable=False, max_length=10)),
-                ('job', models.CharField(default='none', editable=False, max_length=10)),
-                ('managed_save', models.BooleanField(default=False, editable=False)),
-                ('agent_channel', models.BooleanField(default=False, editable=False)),
-                ('agent_connected', models.BooleanField(default=False, editable=False)),
-                ('acpi', models.BooleanField(default=True, editable=False)),
-                ('run_token', models.CharField(blank=True, editable=False, max_length=64)),
-                ('running_since', models.DateTimeField(editable=False, null=True)),
-                ('down_since', models.DateTimeField(editable=False, null=True)),
-                ('observed_at', models.DateTimeField(editable=False, null=True)),
-                ('lease_owner', models.CharField(blank=True, editable=False, max_length=200)),
-                ('lease_until', models.DateTimeField(editable=False, null=True)),
-                ('look_again', models.BooleanField(default=False, editable=False)),
-                ('host', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='vms', to='vms.host', verbose_name='host')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("uuid", models.UUIDField(editable=False, verbose_name="libvirt UUID")),
+                ("name", models.CharField(max_length=255, verbose_name="name")),
+                ("description", models.TextField(blank=True, verbose_name="description")),
+                ("memory", models.PositiveBigIntegerField(default=0, help_text="Bytes.", verbose_name="memory")),
+                ("vcpus", models.PositiveIntegerField(default=0, verbose_name="virtual CPUs")),
+                (
+                    "force_power_off",
+                    models.BooleanField(
+                        blank=True,
+                        default=None,
+                        null=True,
+                        verbose_name="power off if the guest does not shut down in time",
+                    ),
+                ),
+                (
+                    "graceful_delay",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        help_text="Seconds to wait for the guest, 0 to 3600. Empty: the portal default.",
+                        null=True,
+                        validators=[django.core.validators.MaxValueValidator(3600)],
+                        verbose_name="graceful power-down delay",
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=vms.labels.status_choices,
+                        db_index=True,
+                        default="unknown",
+                        max_length=20,
+                        verbose_name="status",
+                    ),
+                ),
+                ("domain_state", models.CharField(default="down", editable=False, max_length=10)),
+                ("down_reason", models.CharField(default="unknown", editable=False, max_length=10)),
+                ("job", models.CharField(default="none", editable=False, max_length=10)),
+                ("managed_save", models.BooleanField(default=False, editable=False)),
+                ("agent_channel", models.BooleanField(default=False, editable=False)),
+                ("agent_connected", models.BooleanField(default=False, editable=False)),
+                ("acpi", models.BooleanField(default=True, editable=False)),
+                ("run_token", models.CharField(blank=True, editable=False, max_length=64)),
+                ("running_since", models.DateTimeField(editable=False, null=True)),
+                ("down_since", models.DateTimeField(editable=False, null=True)),
+                ("observed_at", models.DateTimeField(editable=False, null=True)),
+                ("lease_owner", models.CharField(blank=True, editable=False, max_length=200)),
+                ("lease_until", models.DateTimeField(editable=False, null=True)),
+                ("look_again", models.BooleanField(default=False, editable=False)),
+                (
+                    "host",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="vms",
+                        to="vms.host",
+                        verbose_name="host",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'virtual machine',
-                'verbose_name_plural': 'virtual machines',
-                'ordering': ['name', 'id'],
-                'permissions': [('view_vm', 'Can see virtual machines'), ('change_vm', 'Can edit virtual machines'), ('run_vm', 'Can run and resume virtual machines'), ('shut_down_vm', 'Can shut down virtual machines'), ('power_off_vm', 'Can power off virtual machines'), ('reboot_vm', 'Can reboot virtual machines'), ('power_cycle_vm', 'Can power cycle virtual machines'), ('suspend_vm', 'Can suspend virtual machines')],
-                'default_permissions': (),
+                "verbose_name": "virtual machine",
+                "verbose_name_plural": "virtual machines",
+                "ordering": ["name", "id"],
+                "permissions": [
+                    ("view_vm", "Can see virtual machines"),
+                    ("change_vm", "Can edit virtual machines"),
+                    ("run_vm", "Can run and resume virtual machines"),
+                    ("shut_down_vm", "Can shut down virtual machines"),
+                    ("power_off_vm", "Can power off virtual machines"),
+                    ("reboot_vm", "Can reboot virtual machines"),
+                    ("power_cycle_vm", "Can power cycle virtual machines"),
+                    ("suspend_vm", "Can suspend virtual machines"),
+                ],
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='Operation',
+            name="Operation",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('action', models.CharField(choices=vms.labels.action_choices, max_length=16, verbose_name='action')),
-                ('stage', models.CharField(choices=vms.labels.stage_choices, default='accepted', editable=False, max_length=16, verbose_name='stage')),
-                ('outcome', models.CharField(blank=True, choices=vms.labels.outcome_choices, max_length=16, verbose_name='outcome')),
-                ('failure', models.CharField(blank=True, choices=vms.labels.failure_choices, max_length=24, verbose_name='failure')),
-                ('failure_detail', models.TextField(blank=True, verbose_name='what the host said')),
-                ('actor_name', models.CharField(max_length=150, verbose_name='asked by')),
-                ('reason', models.CharField(blank=True, max_length=500, verbose_name='reason')),
-                ('correlation_id', models.CharField(db_index=True, max_length=36, verbose_name='correlation id')),
-                ('requested_force', models.BooleanField(null=True, verbose_name='requested force')),
-                ('requested_delay', models.PositiveIntegerField(null=True, verbose_name='requested delay')),
-                ('force', models.BooleanField(null=True, verbose_name='force')),
-                ('delay', models.PositiveIntegerField(help_text='Seconds.', null=True, verbose_name='graceful delay')),
-                ('force_origin', models.CharField(blank=True, choices=vms.labels.origin_choices, max_length=16)),
-                ('delay_origin', models.CharField(blank=True, choices=vms.labels.origin_choices, max_length=16)),
-                ('plan', models.JSONField(default=dict, verbose_name='plan')),
-                ('run_token', models.CharField(blank=True, max_length=64)),
-                ('cancel_requested', models.BooleanField(default=False)),
-                ('brought_down', models.CharField(blank=True, choices=vms.labels.outcome_choices, max_length=16)),
-                ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, verbose_name='accepted')),
-                ('asked_at', models.DateTimeField(null=True, verbose_name='guest first asked')),
-                ('deadline_at', models.DateTimeField(null=True, verbose_name='end of the graceful delay')),
-                ('hard_deadline_at', models.DateTimeField(verbose_name='hard deadline')),
-                ('went_down_at', models.DateTimeField(null=True, verbose_name='went down')),
-                ('ended_at', models.DateTimeField(null=True, verbose_name='ended')),
-                ('looked_at', models.DateTimeField(null=True)),
-                ('wake_at', models.DateTimeField(null=True)),
-                ('version', models.PositiveIntegerField(default=0)),
-                ('actor', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='asked by')),
-                ('superseded_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='supersedes', to='vms.operation')),
-                ('vm', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='operations', to='vms.virtualmachine', verbose_name='virtual machine')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("action", models.CharField(choices=vms.labels.action_choices, max_length=16, verbose_name="action")),
+                (
+                    "stage",
+                    models.CharField(
+                        choices=vms.labels.stage_choices,
+                        default="accepted",
+                        editable=False,
+                        max_length=16,
+                        verbose_name="stage",
+                    ),
+                ),
+                (
+                    "outcome",
+                    models.CharField(
+                        blank=True, choices=vms.labels.outcome_choices, max_length=16, verbose_name="outcome"
+                    ),
+                ),
+                (
+                    "failure",
+                    models.CharField(
+                        blank=True, choices=vms.labels.failure_choices, max_length=24, verbose_name="failure"
+                    ),
+                ),
+                ("failure_detail", models.TextField(blank=True, verbose_name="what the host said")),
+                ("actor_name", models.CharField(max_length=150, verbose_name="asked by")),
+                ("reason", models.CharField(blank=True, max_length=500, verbose_name="reason")),
+                ("correlation_id", models.CharField(db_index=True, max_length=36, verbose_name="correlation id")),
+                ("requested_force", models.BooleanField(null=True, verbose_name="requested force")),
+                ("requested_delay", models.PositiveIntegerField(null=True, verbose_name="requested delay")),
+                ("force", models.BooleanField(null=True, verbose_name="force")),
+                ("delay", models.PositiveIntegerField(help_text="Seconds.", null=True, verbose_name="graceful delay")),
+                ("force_origin", models.CharField(blank=True, choices=vms.labels.origin_choices, max_length=16)),
+                ("delay_origin", models.CharField(blank=True, choices=vms.labels.origin_choices, max_length=16)),
+                ("plan", models.JSONField(default=dict, verbose_name="plan")),
+                ("run_token", models.CharField(blank=True, max_length=64)),
+                ("cancel_requested", models.BooleanField(default=False)),
+                ("brought_down", models.CharField(blank=True, choices=vms.labels.outcome_choices, max_length=16)),
+                (
+                    "created_at",
+                    models.DateTimeField(db_index=True, default=django.utils.timezone.now, verbose_name="accepted"),
+                ),
+                ("asked_at", models.DateTimeField(null=True, verbose_name="guest first asked")),
+                ("deadline_at", models.DateTimeField(null=True, verbose_name="end of the graceful delay")),
+                ("hard_deadline_at", models.DateTimeField(verbose_name="hard deadline")),
+                ("went_down_at", models.DateTimeField(null=True, verbose_name="went down")),
+                ("ended_at", models.DateTimeField(null=True, verbose_name="ended")),
+                ("looked_at", models.DateTimeField(null=True)),
+                ("wake_at", models.DateTimeField(null=True)),
+                ("version", models.PositiveIntegerField(default=0)),
+                (
+                    "actor",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="asked by",
+                    ),
+                ),
+                (
+                    "superseded_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="supersedes",
+                        to="vms.operation",
+                    ),
+                ),
+                (
+                    "vm",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="operations",
+                        to="vms.virtualmachine",
+                        verbose_name="virtual machine",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'operation',
-                'verbose_name_plural': 'operations',
-                'ordering': ['-created_at', '-id'],
+                "verbose_name": "operation",
+                "verbose_name_plural": "operations",
+                "ordering": ["-created_at", "-id"],
             },
         ),
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, verbose_name='time')),
-                ('code', models.PositiveIntegerField(db_index=True, help_text="oVirt's number; own ones from 100001.", verbose_name='code')),
-                ('severity', models.CharField(choices=[('normal', 'Normal'), ('warning', 'Warning'), ('error', 'Error')], default='normal', max_length=8, verbose_name='severity')),
-                ('message', models.TextField(verbose_name='message')),
-                ('actor_name', models.CharField(blank=True, max_length=150, verbose_name='actor')),
-                ('correlation_id', models.CharField(blank=True, db_index=True, max_length=36, verbose_name='correlation id')),
-                ('actor', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('host', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='events', to='vms.host')),
-                ('operation', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='events', to='vms.operation')),
-                ('vm', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='events', to='vms.virtualmachine')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField(db_index=True, default=django.utils.timezone.now, verbose_name="time")),
+                (
+                    "code",
+                    models.PositiveIntegerField(
+                        db_index=True, help_text="oVirt's number; own ones from 100001.", verbose_name="code"
+                    ),
+                ),
+                (
+                    "severity",
+                    models.CharField(
+                        choices=[("normal", "Normal"), ("warning", "Warning"), ("error", "Error")],
+                        default="normal",
+                        max_length=8,
+                        verbose_name="severity",
+                    ),
+                ),
+                ("message", models.TextField(verbose_name="message")),
+                ("actor_name", models.CharField(blank=True, max_length=150, verbose_name="actor")),
+                (
+                    "correlation_id",
+                    models.CharField(blank=True, db_index=True, max_length=36, verbose_name="correlation id"),
+                ),
+                (
+                    "actor",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "host",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="events", to="vms.host"
+                    ),
+                ),
+                (
+                    "operation",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="events",
+                        to="vms.operation",
+                    ),
+                ),
+                (
+                    "vm",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="events",
+                        to="vms.virtualmachine",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'event',
-                'verbose_name_plural': 'events',
-                'ordering': ['-id'],
+                "verbose_name": "event",
+                "verbose_name_plural": "events",
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='OperationStep',
+            name="OperationStep",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField(verbose_name='number')),
-                ('kind', models.CharField(choices=vms.labels.step_choices, max_length=16, verbose_name='step')),
-                ('at', models.DateTimeField(verbose_name='time')),
-                ('answered_at', models.DateTimeField(null=True, verbose_name='answered')),
-                ('ok', models.BooleanField(default=False, verbose_name='ok')),
-                ('detail', models.TextField(blank=True, verbose_name='detail')),
-                ('actor_name', models.CharField(blank=True, max_length=150, verbose_name='by')),
-                ('operation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='steps', to='vms.operation')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("number", models.PositiveIntegerField(verbose_name="number")),
+                ("kind", models.CharField(choices=vms.labels.step_choices, max_length=16, verbose_name="step")),
+                ("at", models.DateTimeField(verbose_name="time")),
+                ("answered_at", models.DateTimeField(null=True, verbose_name="answered")),
+                ("ok", models.BooleanField(default=False, verbose_name="ok")),
+                ("detail", models.TextField(blank=True, verbose_name="detail")),
+                ("actor_name", models.CharField(blank=True, max_length=150, verbose_name="by")),
+                (
+                    "operation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="steps", to="vms.operation"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'operation step',
-                'verbose_name_plural': 'operation steps',
-                'ordering': ['number'],
-                'constraints': [models.UniqueConstraint(fields=('operation', 'number'), name='step_numbered_once')],
+                "verbose_name": "operation step",
+                "verbose_name_plural": "operation steps",
+                "ordering": ["number"],
+                "constraints": [models.UniqueConstraint(fields=("operation", "number"), name="step_numbered_once")],
             },
         ),
         migrations.AddConstraint(
-            model_name='virtualmachine',
-            constraint=models.UniqueConstraint(fields=('host', 'uuid'), name='vm_once_per_host'),
+            model_name="virtualmachine",
+            constraint=models.UniqueConstraint(fields=("host", "uuid"), name="vm_once_per_host"),
         ),
         migrations.AddConstraint(
-            model_name='virtualmachine',
-            constraint=models.CheckConstraint(condition=models.Q(('graceful_delay__isnull', True), ('graceful_delay__range', (0, 3600)), _connector='OR'), name='vm_graceful_delay_range'),
+            model_name="virtualmachine",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("graceful_delay__isnull", True), ("graceful_delay__range", (0, 3600)), _connector="OR"
+                ),
+                name="vm_graceful_delay_range",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='virtualmachine',
-            constraint=models.CheckConstraint(condition=models.Q(('graceful_delay__isnull', True), ('graceful_delay__gt', 0), ('force_power_off', True), _connector='OR'), name='vm_no_wait_needs_force'),
+            model_name="virtualmachine",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("graceful_delay__isnull", True),
+                    ("graceful_delay__gt", 0),
+                    ("force_power_off", True),
+                    _connector="OR",
+                ),
+                name="vm_no_wait_needs_force",
+            ),
         ),
         migrations.AddIndex(
-            model_name='operation',
-            index=models.Index(condition=models.Q(('stage', 'ended'), _negated=True), fields=['wake_at'], name='operation_due'),
+            model_name="operation",
+            index=models.Index(
+                condition=models.Q(("stage", "ended"), _negated=True), fields=["wake_at"], name="operation_due"
+            ),
         ),
         migrations.AddIndex(
-            model_name='operation',
-            index=models.Index(models.F('vm'), models.OrderBy(models.F('created_at'), descending=True), name='operation_newest_of_vm'),
+            model_name="operation",
+            index=models.Index(
+                models.F("vm"), models.OrderBy(models.F("created_at"), descending=True), name="operation_newest_of_vm"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='operation',
-            constraint=models.UniqueConstraint(condition=models.Q(('stage', 'ended'), _negated=True), fields=('vm',), name='operation_one_active_per_vm'),
+            model_name="operation",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("stage", "ended"), _negated=True),
+                fields=("vm",),
+                name="operation_one_active_per_vm",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='operation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('stage', 'ended'), models.Q(('outcome', ''), _negated=True), ('ended_at__isnull', False)), models.Q(models.Q(('stage', 'ended'), _negated=True), ('outcome', ''), ('ended_at__isnull', True)), _connector='OR'), name='operation_ended_has_outcome'),
+            model_name="operation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("stage", "ended"), models.Q(("outcome", ""), _negated=True), ("ended_at__isnull", False)),
+                    models.Q(models.Q(("stage", "ended"), _negated=True), ("outcome", ""), ("ended_at__isnull", True)),
+                    _connector="OR",
+                ),
+                name="operation_ended_has_outcome",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='operation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('action__in', ['shut_down', 'reboot']), _negated=True), models.Q(('delay__isnull', False), ('force__isnull', False)), _connector='OR'), name='operation_graceful_has_policy'),
+            model_name="operation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("action__in", ["shut_down", "reboot"]), _negated=True),
+                    models.Q(("delay__isnull", False), ("force__isnull", False)),
+                    _connector="OR",
+                ),
+                name="operation_graceful_has_policy",
+            ),
         ),
     ]

@@ -1,0 +1,104 @@
+"""The engine on a fake host, with a loop in place of Celery, beat and watcher."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from tests.support.fake import FakeDaemon
+from tests.support.waiting import wait_until
+from vms.engine import sweep, sync
+from vms.engine.advance import advance
+from vms.hypervisor import connections
+from vms.hypervisor.base import DomainEvent
+from vms.hypervisor.fake import Temper
+from vms.models import Event, Host, Operation, VirtualMachine
+
+#: The calls that do something, among those a host is asked.
+ACTING = ("ask_agent", "press_button", "destroy", "start", "save", "resume", "discard_memory")
+
+
+class Engine:
+    """Stands in for the processes around the engine: what they would call, it calls, in this thread.
+
+    Attributes:
+        fake: The host's daemon.
+        admin: Somebody who may do everything.
+        wakes: What the broker would hold: VMs that are to be looked at.
+        look: What a worker does with a wake.
+        hears: Whether anybody hears the host's events.
+    """
+
+    def __init__(self, fake: FakeDaemon, host: Host, admin: User) -> None:
+        self.fake = fake
+        self.host = host
+        self.admin = admin
+        self.wakes: queue.Queue[UUID] = queue.Queue()
+        self.look: Callable[[UUID], Any] = advance
+        self.hears = True
+        self._heard: queue.Queue[str] = queue.Queue()
+
+    def hear(self, event: DomainEvent) -> None:
+        """Take an event as the watcher would."""
+        if self.hears:
+            self._heard.put(event.uuid)
+
+    def wake(self, vm_id: UUID) -> bool:
+        """Take a wake as the broker would."""
+        self.wakes.put(vm_id)
+        return True
+
+    def define(self, name: str = "web01", temper: Temper | None = None, **fields: Any) -> VirtualMachine:
+        """Define a VM on the host, and let the portal find it."""
+        uuid = self.fake.control.define(name, temper, **fields)
+        self.list()
+        return VirtualMachine.objects.get(uuid=uuid)
+
+    def list(self) -> None:
+        """Do what the watcher does when it connects."""
+        at = timezone.now()
+        for vm_id in sync.listing(self.host, connections.get(self.host.uri).domains(), at):
+            self.wake(vm_id)
+
+    def run(self, until: Callable[[], object], what: str, timeout: float = 30) -> None:
+        """Work until `until` is true."""
+
+        def worked_enough() -> object:
+            self._turn()
+            return until()
+
+        wait_until(worked_enough, what, timeout)
+
+    def _turn(self) -> None:
+        while not self._heard.empty():
+            vm = VirtualMachine.objects.filter(host=self.host, uuid=self._heard.get()).first()
+            if vm is not None:
+                self.wake(vm.pk)
+        for vm_id in sweep.due():
+            self.wake(vm_id)
+        while not self.wakes.empty():
+            self.look(self.wakes.get())
+
+    def finish(self, operation: Operation, timeout: float = 30) -> Operation:
+        """Work until an operation has ended, and return it as it is then."""
+
+        def ended() -> bool:
+            operation.refresh_from_db()
+            return not operation.active
+
+        self.run(ended, f"{operation} has ended", timeout)
+        return operation
+
+    def calls(self, vm: VirtualMachine, *, effect: bool | None = None) -> list[str]:
+        """Return what the host was asked to do to a VM, by the host's own log."""
+        log = self.fake.control.log(str(vm.uuid), names=ACTING, call=True, effect=effect)
+        return [entry.name for entry in log]
+
+    def codes(self, vm: VirtualMachine) -> list[int]:
+        """Return the codes of a VM's events, oldest first."""
+        return list(Event.objects.filter(vm=vm).order_by("id").values_list("code", flat=True))
