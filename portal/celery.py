@@ -9,6 +9,9 @@ from typing import Any
 from celery import Celery
 from celery.signals import beat_init, setup_logging, worker_init
 from django_structlog.celery.steps import DjangoStructLogInitStep
+from kombu import Queue
+
+from vms import queues
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
@@ -16,6 +19,9 @@ app = Celery("portal")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.steps["worker"].add(DjangoStructLogInitStep)
+
+app.conf.task_queues = [Queue(name) for name in queues.ALL]
+app.conf.task_default_queue = queues.NOW
 
 app.conf.beat_schedule = {
     "sweep": {
