@@ -77,15 +77,9 @@ def test_stubborn_ignores_agent_and_button(boot_guest: BootGuest) -> None:
     guest = boot_guest("stubborn")
     ask(guest, AGENT)
     guest.wait_said("guest agent asked to halt: ignored")
-<<<<<<< HEAD
     for presses in (1, 2):  # one after the other: presses in quick succession are one to a guest
         guest.domain.shutdownFlags(BUTTON)
         guest.wait_said("power button asked to halt: ignored", times=presses)
-=======
-    for _ in range(2):
-        guest.domain.shutdownFlags(BUTTON)
-    guest.wait_said("power button asked to halt: ignored", times=2)
->>>>>>> hyper
     assert agent_connected(guest.domain)
     assert "going down" not in guest.serial()
     assert guest.is_running()
