@@ -22,10 +22,12 @@ INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.humanize",
     "django.contrib.messages",
     "django.contrib.sessions",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
+    "django.forms",
     "csp",
     "django_htmx",
     "django_structlog",
@@ -65,6 +67,9 @@ TEMPLATES: list[dict[str, Any]] = [
         },
     },
 ]
+
+# Form fields are drawn by templates/django/forms/field.html.
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 
 # Database ------------------------------------------------------------------------------------------------------------
 
