@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from django.contrib.auth.models import AbstractUser, AnonymousUser
+from django.contrib.auth.models import AnonymousUser, User
 from django.db import IntegrityError, transaction
 
 from vms import labels, permissions, tasks
@@ -22,7 +22,7 @@ from vms.engine import journal
 from vms.engine.records import Code, record
 from vms.models import Operation, PortalDefaults, VirtualMachine
 
-User = AbstractUser | AnonymousUser
+Actor = User | AnonymousUser
 
 #: The engine writes to a waiting operation a few times a minute at most.
 _STEER_ATTEMPTS = 5
@@ -57,23 +57,23 @@ class Preview:
     in_the_way: Operation | None
 
 
-def run(actor: User, vm: VirtualMachine, *, reason: str = "", correlation_id: str = "") -> Operation:
+def run(actor: Actor, vm: VirtualMachine, *, reason: str = "", correlation_id: str = "") -> Operation:
     """Start a VM; one that is suspended gets its memory back, one that is paused runs on."""
     return request(actor, vm, Action.RUN, reason=reason, correlation_id=correlation_id)
 
 
-def resume(actor: User, vm: VirtualMachine, *, reason: str = "", correlation_id: str = "") -> Operation:
+def resume(actor: Actor, vm: VirtualMachine, *, reason: str = "", correlation_id: str = "") -> Operation:
     """Let a paused or suspended VM run on."""
     return request(actor, vm, Action.RESUME, reason=reason, correlation_id=correlation_id)
 
 
-def suspend(actor: User, vm: VirtualMachine, *, reason: str = "", correlation_id: str = "") -> Operation:
+def suspend(actor: Actor, vm: VirtualMachine, *, reason: str = "", correlation_id: str = "") -> Operation:
     """Save a VM's memory to its host and stop it."""
     return request(actor, vm, Action.SUSPEND, reason=reason, correlation_id=correlation_id)
 
 
 def shut_down(
-    actor: User,
+    actor: Actor,
     vm: VirtualMachine,
     *,
     force: bool | None = None,
@@ -94,7 +94,7 @@ def shut_down(
 
 
 def reboot(
-    actor: User,
+    actor: Actor,
     vm: VirtualMachine,
     *,
     force: bool | None = None,
@@ -106,18 +106,18 @@ def reboot(
     return shut_down(actor, vm, force=force, reboot=True, delay=delay, reason=reason, correlation_id=correlation_id)
 
 
-def power_off(actor: User, vm: VirtualMachine, *, reason: str = "", correlation_id: str = "") -> Operation:
+def power_off(actor: Actor, vm: VirtualMachine, *, reason: str = "", correlation_id: str = "") -> Operation:
     """End a VM's process at once. Overtakes whatever operation is running on it."""
     return request(actor, vm, Action.POWER_OFF, reason=reason, correlation_id=correlation_id)
 
 
-def power_cycle(actor: User, vm: VirtualMachine, *, reason: str = "", correlation_id: str = "") -> Operation:
+def power_cycle(actor: Actor, vm: VirtualMachine, *, reason: str = "", correlation_id: str = "") -> Operation:
     """The forced reboot: power off, then run. Overtakes whatever operation is running on the VM."""
     return request(actor, vm, Action.POWER_CYCLE, reason=reason, correlation_id=correlation_id)
 
 
 def request(
-    actor: User,
+    actor: Actor,
     vm: VirtualMachine,
     action: Action,
     *,
@@ -204,7 +204,7 @@ def _preview(
     return Preview(vm, action, refusal, intended, active)
 
 
-def force_now(actor: User, operation: Operation) -> None:
+def force_now(actor: Actor, operation: Operation) -> None:
     """End the graceful delay of a running operation now, with force.
 
     Raises:
@@ -215,7 +215,7 @@ def force_now(actor: User, operation: Operation) -> None:
     _steer(operation, lambda row: journal.force_now(row, actor))
 
 
-def extend(actor: User, operation: Operation, seconds: int) -> None:
+def extend(actor: Actor, operation: Operation, seconds: int) -> None:
     """Give the guest more time, up to the longest delay there is.
 
     Raises:
@@ -228,7 +228,7 @@ def extend(actor: User, operation: Operation, seconds: int) -> None:
     _steer(operation, lambda row: journal.extend(row, seconds, actor))
 
 
-def cancel(actor: User, operation: Operation) -> None:
+def cancel(actor: Actor, operation: Operation) -> None:
     """Stop waiting for the guest. One that was asked already may still go down, and then stays down.
 
     Raises:
@@ -239,7 +239,7 @@ def cancel(actor: User, operation: Operation) -> None:
     _steer(operation, lambda row: journal.cancel(row, actor))
 
 
-def set_policy(actor: User, vm: VirtualMachine, setting: Setting) -> None:
+def set_policy(actor: Actor, vm: VirtualMachine, setting: Setting) -> None:
     """Set a VM's own power-down policy; unset parts follow the portal's default.
 
     Raises:
@@ -258,7 +258,7 @@ def set_policy(actor: User, vm: VirtualMachine, setting: Setting) -> None:
     vm.force_power_off, vm.graceful_delay = setting.force, setting.delay
 
 
-def set_defaults(actor: User, *, force: bool, delay: int) -> None:
+def set_defaults(actor: Actor, *, force: bool, delay: int) -> None:
     """Set the policy of every VM that has not set its own.
 
     Args:

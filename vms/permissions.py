@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.models import AbstractUser, AnonymousUser
+from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 
 from vms.domain.power import Action
 from vms.models import Operation, VirtualMachine
 
-User = AbstractUser | AnonymousUser
+Actor = User | AnonymousUser
 
 VIEW = "vms.view_vm"
 CHANGE = "vms.change_vm"
@@ -32,37 +32,37 @@ ACTION_PERMISSION: dict[Action, str] = {
 _FORCED_INTO: dict[Action, Action] = {Action.SHUT_DOWN: Action.POWER_OFF, Action.REBOOT: Action.POWER_CYCLE}
 
 
-def _has(user: User, permission: str) -> bool:
+def _has(user: Actor, permission: str) -> bool:
     return user.is_active and user.has_perm(permission)
 
 
-def may(user: User, action: Action, vm: VirtualMachine) -> bool:
+def may(user: Actor, action: Action, vm: VirtualMachine) -> bool:
     """Say whether `user` may do `action` to `vm`."""
     return _has(user, ACTION_PERMISSION[action])
 
 
-def may_view(user: User, vm: VirtualMachine | None = None) -> bool:
+def may_view(user: Actor, vm: VirtualMachine | None = None) -> bool:
     """Say whether `user` may see `vm`, or any VM at all."""
     return _has(user, VIEW)
 
 
-def may_change(user: User, vm: VirtualMachine) -> bool:
+def may_change(user: Actor, vm: VirtualMachine) -> bool:
     """Say whether `user` may edit `vm` and its policy."""
     return _has(user, CHANGE)
 
 
-def may_change_defaults(user: User) -> bool:
+def may_change_defaults(user: Actor) -> bool:
     """Say whether `user` may change the portal's default policy."""
     return _has(user, CHANGE_DEFAULTS)
 
 
-def may_force(user: User, operation: Operation) -> bool:
+def may_force(user: Actor, operation: Operation) -> bool:
     """Say whether `user` may force a running operation: it needs the permission of what that amounts to."""
     forced_into = _FORCED_INTO.get(Action(operation.action))
     return forced_into is not None and may(user, forced_into, operation.vm)
 
 
-def may_steer(user: User, operation: Operation) -> bool:
+def may_steer(user: Actor, operation: Operation) -> bool:
     """Say whether `user` may extend or cancel a running operation: who may ask for it may."""
     return may(user, Action(operation.action), operation.vm)
 

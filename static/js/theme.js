@@ -17,7 +17,6 @@
     const chosen = choice();
     const dark = chosen === "dark" || (chosen === "system" && systemDark.matches);
     root.classList.toggle("pf-v6-theme-dark", dark);
-    root.style.colorScheme = dark ? "dark" : "light";
     for (const button of document.querySelectorAll("[data-theme-toggle]")) {
       button.setAttribute("aria-label", button.getAttribute(`data-label-${chosen}`));
       button.title = button.getAttribute(`data-label-${chosen}`);

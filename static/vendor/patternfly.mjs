@@ -43,7 +43,11 @@ const UNUSED = [
 // Design tokens portal.css may come to use without a rebuild.
 const KEPT_TOKENS = /^--pf-t--global--(?!.*(high-contrast|glass|sticky|legacy|inverse|plain))(text--color--(regular|subtle|link|status|disabled|brand|required)|background--color--(primary|secondary|floating|action|disabled)|border--(color|radius|width)|icon--(color|size)|spacer--(xs|sm|md|lg|xl|2xl|3xl)|font--(size--(body|heading|xs|sm|md|lg)|weight|family|line-height)|box-shadow--(sm|md|lg)$|color--(status|brand)|z-index)/;
 
-const css = FILES.map((name) => readFileSync(join(source, `${name}.css`), "utf8")).join("\n");
+// The element rules (reset) are only shipped as the head of a larger file.
+const globals = readFileSync(join(source, "patternfly-base.css"), "utf8");
+const rest = readFileSync(join(source, "patternfly-base-no-globals.css"), "utf8");
+if (!globals.endsWith(rest)) throw new Error("patternfly-base.css is no longer its global rules followed by the rest");
+const css = globals.slice(0, -rest.length) + FILES.map((name) => readFileSync(join(source, `${name}.css`), "utf8")).join("\n");
 const root = postcss.parse(css);
 
 root.walkRules((rule) => {

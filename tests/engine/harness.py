@@ -56,10 +56,10 @@ class Engine:
     def define(self, name: str = "web01", temper: Temper | None = None, **fields: Any) -> VirtualMachine:
         """Define a VM on the host, and let the portal find it."""
         uuid = self.fake.control.define(name, temper, **fields)
-        self.list()
+        self.list_domains()
         return VirtualMachine.objects.get(uuid=uuid)
 
-    def list(self) -> None:
+    def list_domains(self) -> None:
         """Do what the watcher does when it connects."""
         at = timezone.now()
         for vm_id in sync.listing(self.host, connections.get(self.host.uri).domains(), at):

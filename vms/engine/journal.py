@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import AbstractUser, AnonymousUser
+from django.contrib.auth.models import AnonymousUser, User
 from django.db import transaction
 from django.db.models import F, Max
 from django.utils import timezone
@@ -40,7 +40,7 @@ class Request:
     """
 
     action: Action
-    actor: AbstractUser | AnonymousUser
+    actor: User | AnonymousUser
     override: Setting
     policy: Policy | None
     plan: Plan
@@ -81,7 +81,7 @@ def accept(vm: VirtualMachine, request: Request) -> Operation:
     operation = Operation.objects.create(
         vm=vm,
         action=request.action,
-        actor=request.actor if isinstance(request.actor, AbstractUser) else None,
+        actor=request.actor if isinstance(request.actor, User) else None,
         actor_name=request.actor.get_username(),
         reason=request.reason,
         correlation_id=request.correlation_id,
@@ -174,7 +174,7 @@ def finish(row: Operation, move: Finish, now: datetime) -> bool:
         return True
 
 
-def supersede(row: Operation, by: Action, actor: AbstractUser | AnonymousUser) -> None:
+def supersede(row: Operation, by: Action, actor: User | AnonymousUser) -> None:
     """End an operation that a newer request overtakes, in the caller's transaction.
 
     One that has already started its VM, and only waits for it to come up, ends with what it achieved.
@@ -187,13 +187,13 @@ def supersede(row: Operation, by: Action, actor: AbstractUser | AnonymousUser) -
     outcomes.record_superseded(row, by, actor)
 
 
-def force_now(row: Operation, actor: AbstractUser | AnonymousUser) -> bool:
+def force_now(row: Operation, actor: User | AnonymousUser) -> bool:
     """End the graceful delay now, with force."""
     now = timezone.now()
     return _steered(row, StepKind.FORCE_NOW, actor, now, force=True, deadline_at=now)
 
 
-def extend(row: Operation, seconds: int, actor: AbstractUser | AnonymousUser) -> bool:
+def extend(row: Operation, seconds: int, actor: User | AnonymousUser) -> bool:
     """Give the guest more time."""
     more = timedelta(seconds=seconds)
     changes: dict[str, Any] = {"hard_deadline_at": row.hard_deadline_at + more}
@@ -205,7 +205,7 @@ def extend(row: Operation, seconds: int, actor: AbstractUser | AnonymousUser) ->
     return _steered(row, StepKind.EXTEND, actor, timezone.now(), detail=f"+{seconds} s", **changes)
 
 
-def cancel(row: Operation, actor: AbstractUser | AnonymousUser) -> bool:
+def cancel(row: Operation, actor: User | AnonymousUser) -> bool:
     """Stop waiting for the guest."""
     return _steered(row, StepKind.CANCEL, actor, timezone.now(), cancel_requested=True)
 
@@ -217,7 +217,7 @@ class LostRace(Exception):
 def _steered(
     row: Operation,
     kind: StepKind,
-    actor: AbstractUser | AnonymousUser,
+    actor: User | AnonymousUser,
     now: datetime,
     detail: str = "",
     **changes: Any,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.models import AbstractUser, AnonymousUser
+from django.contrib.auth.models import AnonymousUser, User
 
 from vms import labels
 from vms.domain.operation import Failure, Outcome, StepKind
@@ -57,7 +57,7 @@ def record_accepted(row: Operation) -> None:
     )
 
 
-def record_steered(row: Operation, kind: StepKind, actor: AbstractUser | AnonymousUser, detail: str) -> None:
+def record_steered(row: Operation, kind: StepKind, actor: User | AnonymousUser, detail: str) -> None:
     """Say who changed a running operation, and how."""
     suffix = f" ({detail})" if detail else ""
     record(
@@ -69,7 +69,7 @@ def record_steered(row: Operation, kind: StepKind, actor: AbstractUser | Anonymo
     )
 
 
-def record_superseded(row: Operation, by: Action, actor: AbstractUser | AnonymousUser) -> None:
+def record_superseded(row: Operation, by: Action, actor: User | AnonymousUser) -> None:
     """Say that a newer request overtook the operation."""
     record(
         Code.SUPERSEDED,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 import structlog
-from django.contrib.auth.models import AbstractUser, AnonymousUser
+from django.contrib.auth.models import AnonymousUser, User
 
 from vms.models import Event, Host, Operation, VirtualMachine
 
@@ -59,7 +59,7 @@ def record(
     vm: VirtualMachine | None = None,
     host: Host | None = None,
     operation: Operation | None = None,
-    actor: AbstractUser | AnonymousUser | None = None,
+    actor: User | AnonymousUser | None = None,
 ) -> Event:
     """Add an event in the caller's transaction, and a log line that says the same."""
     event = Event.objects.create(
@@ -69,7 +69,7 @@ def record(
         vm=vm,
         host=host or (vm.host if vm else None),
         operation=operation,
-        actor=actor if isinstance(actor, AbstractUser) else None,
+        actor=actor if isinstance(actor, User) else None,
         actor_name=actor.get_username() if actor is not None else "",
         correlation_id=operation.correlation_id if operation else "",
     )

@@ -1,6 +1,8 @@
 """The three groups that come with the portal. People may change them; later migrations leave them alone."""
 
+from django.apps.registry import Apps
 from django.db import migrations
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 VIEWER = ("view_vm", "view_host", "view_operation", "view_event")
 OPERATOR = (*VIEWER, "run_vm", "shut_down_vm", "power_off_vm", "reboot_vm", "power_cycle_vm", "suspend_vm")
@@ -26,7 +28,7 @@ MODEL_OF = {
 }
 
 
-def create_groups(apps, schema_editor):
+def create_groups(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """Make the groups with their permissions, which Django itself would only make after the last migration."""
     Group = apps.get_model("auth", "Group")
     Permission = apps.get_model("auth", "Permission")

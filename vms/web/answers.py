@@ -21,5 +21,5 @@ def close_dialog(response: R) -> R:
 
 
 def refresh(response: R) -> R:
-    """Have the page's live parts read again now, after what this answer carries has been put in."""
-    return trigger_client_event(response, "portal:refresh", {}, after="swap")
+    """Have the page's live parts read again now."""
+    return trigger_client_event(response, "portal:refresh", {})

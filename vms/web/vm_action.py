@@ -10,6 +10,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
@@ -114,6 +115,8 @@ def _plan(action: Action, form: ActionForm, previews: list[Preview]) -> dict[str
         for preview in eligible
     )
     return {
+        "form_action": reverse("vm_action", args=[action]),
+        "no_enter": True,
         "action": action,
         "verb": labels.ACTION[action],
         "icon": controls.ICONS[action],

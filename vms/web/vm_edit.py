@@ -7,6 +7,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
@@ -37,7 +38,8 @@ def vm_edit(request: Request, vm_id: UUID) -> HttpResponse:
         else:
             return _saved(request, _("The power-down policy of %(vm)s was saved.") % {"vm": vm.name})
     template = "vms/fragments/vm_edit.html" if request.htmx else "vms/vm_edit.html"
-    return render(request, template, {"vm": vm, "form": form}, status=422 if form.errors else 200)
+    context = {"vm": vm, "form": form, "form_action": reverse("vm_edit", args=[vm.pk])}
+    return render(request, template, context, status=422 if form.errors else 200)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
