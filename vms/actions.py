@@ -6,7 +6,7 @@ Each one is a single transaction: permission, conflict, operation, status, event
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -141,7 +141,7 @@ def request(
             verdict = verdict_for(action, locked, active)
             if not verdict.allowed:
                 raise Refused(refusal_text(action, locked, verdict, active), active)
-            policy = _policy(action, locked, override)
+            policy = _policy(action, locked, override, PortalDefaults.load().setting)
             intended = plan(action, policy, locked.seen)
             if not intended.possible:
                 raise Refused(str(labels.PLAN[intended.steps[-1].kind]) + ".")
@@ -178,11 +178,28 @@ def preview(vm: VirtualMachine, action: Action, override: Setting | None = None)
     Raises:
         PolicyError: The override cannot be carried out.
     """
-    active = journal.active(vm.pk)
+    return previews([vm], action, override)[0]
+
+
+def previews(vms: Sequence[VirtualMachine], action: Action, override: Setting | None = None) -> list[Preview]:
+    """Say what an action would do now to each of several VMs, in as many queries as for one.
+
+    Raises:
+        PolicyError: The override cannot be carried out on one of them.
+    """
+    running = Operation.objects.filter(vm__in=vms).exclude(stage=Stage.ENDED).select_related("vm__host")
+    active = {operation.vm_id: operation for operation in running}
+    default = PortalDefaults.load().setting
+    return [_preview(vm, action, override or Setting(), active.get(vm.pk), default) for vm in vms]
+
+
+def _preview(
+    vm: VirtualMachine, action: Action, override: Setting, active: Operation | None, default: Setting
+) -> Preview:
     verdict = verdict_for(action, vm, active)
     if not verdict.allowed:
         return Preview(vm, action, refusal_text(action, vm, verdict, active), None, active)
-    intended = plan(action, _policy(action, vm, override or Setting()), vm.seen)
+    intended = plan(action, _policy(action, vm, override, default), vm.seen)
     refusal = None if intended.possible else str(labels.PLAN[intended.steps[-1].kind]) + "."
     return Preview(vm, action, refusal, intended, active)
 
@@ -241,6 +258,29 @@ def set_policy(actor: Actor, vm: VirtualMachine, setting: Setting) -> None:
     vm.force_power_off, vm.graceful_delay = setting.force, setting.delay
 
 
+def set_defaults(actor: Actor, *, force: bool, delay: int) -> None:
+    """Set the policy of every VM that has not set its own.
+
+    Args:
+        delay: Seconds, 1 to 3600.
+
+    Raises:
+        PermissionDenied: The actor may not change the portal's defaults.
+        PolicyError: The delay is out of range.
+    """
+    permissions.require(permissions.may_change_defaults(actor))
+    if isinstance(delay, bool) or not 1 <= delay <= MAX_DELAY:
+        raise PolicyError("graceful_delay", "default_range")
+    with transaction.atomic():
+        was = PortalDefaults.load().setting
+        now = Setting(force, delay)
+        if was == now:
+            return
+        PortalDefaults.objects.update_or_create(id=1, defaults={"force": force, "graceful_delay": delay})
+        message = f"Portal default of the power-down policy changed from {_setting_text(was)} to {_setting_text(now)}."
+        record(Code.DEFAULTS_CHANGED, message, actor=actor)
+
+
 def refusal_text(action: Action, vm: VirtualMachine, verdict: Verdict, active: Operation | None) -> str:
     """Say in words why an action is refused."""
     if verdict.refusal is Refusal.IN_FLIGHT and active is not None:
@@ -263,12 +303,12 @@ def verdict_for(action: Action, vm: VirtualMachine, active: Operation | None) ->
     return resolve(action, VmStatus(vm.status), running)
 
 
-def _policy(action: Action, vm: VirtualMachine, override: Setting) -> Policy | None:
+def _policy(action: Action, vm: VirtualMachine, override: Setting, default: Setting) -> Policy | None:
     if action not in GRACEFUL_ACTIONS:
         if override != Setting():
             raise PolicyError("force", "asks_no_guest")
         return None
-    return effective(vm.policy_setting, PortalDefaults.load().setting, override)
+    return effective(vm.policy_setting, default, override)
 
 
 def _total_delay(operation: Operation) -> float:

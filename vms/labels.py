@@ -112,6 +112,20 @@ PLAN: dict[PlanKind, Promise] = {
     PlanKind.REFUSED: _("The guest cannot be asked: no guest agent is connected and it has no power button (ACPI)"),
 }
 
+#: The same in a word or two, for a plan on one line.
+PLAN_SHORT: dict[PlanKind, Promise] = {
+    PlanKind.ASK_AGENT: _("ask the guest agent"),
+    PlanKind.PRESS_BUTTON: _("press the power button"),
+    PlanKind.POWER_OFF: _("power off"),
+    PlanKind.GIVE_UP: _("give up"),
+    PlanKind.DISCARD_MEMORY: _("discard the saved memory"),
+    PlanKind.START: _("start"),
+    PlanKind.RESTORE: _("restore its memory"),
+    PlanKind.RESUME: _("run on"),
+    PlanKind.SAVE: _("save its memory"),
+    PlanKind.REFUSED: _("no way to ask"),
+}
+
 ORIGIN: dict[Origin, Promise] = {
     Origin.VM: _("this VM"),
     Origin.DEFAULT: _("portal default"),
@@ -122,6 +136,7 @@ ORIGIN: dict[Origin, Promise] = {
 POLICY_ERROR: dict[str, Promise] = {
     "asks_no_guest": _("This action asks no guest, so no policy applies to it."),
     "range": _("Enter whole seconds from 0 to 3600."),
+    "default_range": _("Enter whole seconds from 1 to 3600."),
     "zero_needs_force": _(
         "0 seconds means no wait at all, which is only possible when the VM may be powered off. Tick the checkbox, or "
         "enter at least 1 second."

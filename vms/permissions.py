@@ -12,6 +12,10 @@ Actor = User | AnonymousUser
 
 VIEW = "vms.view_vm"
 CHANGE = "vms.change_vm"
+CHANGE_DEFAULTS = "vms.change_portaldefaults"
+VIEW_OPERATIONS = "vms.view_operation"
+VIEW_EVENTS = "vms.view_event"
+VIEW_HOSTS = "vms.view_host"
 
 #: The permission that each action needs. Resume is Run for a VM that still has its memory.
 ACTION_PERMISSION: dict[Action, str] = {
@@ -45,6 +49,11 @@ def may_view(user: Actor, vm: VirtualMachine | None = None) -> bool:
 def may_change(user: Actor, vm: VirtualMachine) -> bool:
     """Say whether `user` may edit `vm` and its policy."""
     return _has(user, CHANGE)
+
+
+def may_change_defaults(user: Actor) -> bool:
+    """Say whether `user` may change the portal's default policy."""
+    return _has(user, CHANGE_DEFAULTS)
 
 
 def may_force(user: Actor, operation: Operation) -> bool:

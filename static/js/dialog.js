@@ -37,7 +37,9 @@ if (dialog) {
   });
   dialog.addEventListener("input", () => (edited = true));
   dialog.addEventListener("click", (event) => {
-    if (event.target.closest("[data-close-dialog]")) dialog.close();
+    if (!event.target.closest("[data-close-dialog]")) return;
+    event.preventDefault(); // where the dialog is a page of its own, the control is a link back
+    dialog.close();
   });
   // A click that begins and ends on the backdrop closes the dialog, unless something was typed into it.
   let pressedOutside = false;

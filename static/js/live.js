@@ -3,6 +3,7 @@
 // over by calling refresh() from its messages instead of the timer. Refreshed at once on the event portal:refresh
 // (header HX-Trigger: portal:refresh) and when the tab is shown again; paused while it is hidden.
 //   data-live-every   seconds between two refreshes (default 2)
+//   data-source       instead of data-live: refreshed only when another module calls refresh()
 //   data-announce     on any element with an id: said politely when it changes
 import { announce } from "./focus.js";
 
@@ -10,22 +11,36 @@ const EVERY_S = 2;
 const SLOWEST_S = 30;
 const due = new Map(); // element id -> moment of its next refresh
 const inFlight = new Set(); // element ids
+const outdated = new Set(); // those of them whose answer is no longer wanted
 let failures = 0;
 
 const every = (element) => 1000 * Number(element.dataset.liveEvery || EVERY_S) * 2 ** Math.min(failures, 5);
 const wait = (element) => Math.min(every(element), Math.max(1000 * SLOWEST_S, 1000 * Number(element.dataset.liveEvery || 0)));
 
 export function refresh(element) {
-  if (!element.id || inFlight.has(element.id)) return;
-  inFlight.add(element.id);
+  const id = element.id;
+  if (!id) return;
+  if (inFlight.has(id)) {
+    outdated.add(id);
+    return;
+  }
+  inFlight.add(id);
   htmx
-    .ajax("GET", element.dataset.live, { source: element, target: element, swap: "morph:outerHTML" })
+    .ajax("GET", element.dataset.live || element.dataset.source, { source: element, target: element, swap: "morph:outerHTML" })
     .catch(() => {}) // counted by the events below
     .finally(() => {
-      inFlight.delete(element.id);
-      due.set(element.id, performance.now() + wait(element));
+      inFlight.delete(id);
+      due.set(id, performance.now() + wait(element));
+      const heir = document.getElementById(id);
+      if (outdated.delete(id) && heir) refresh(heir);
     });
 }
+
+// An answer that was on its way when something changed tells of the time before: it is dropped and asked for again.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { target, requestConfig } = event.detail;
+  if (outdated.has(target?.id) && requestConfig?.elt === target) event.detail.shouldSwap = false;
+});
 
 const elements = () => document.querySelectorAll("[data-live]");
 
@@ -56,6 +71,7 @@ setInterval(tick, 250);
 const USER_STATE = ["aria-expanded", "open"];
 Idiomorph.defaults.callbacks.beforeNodeMorphed = (before, after) => {
   if (!(before instanceof Element) || !(after instanceof Element)) return true;
+  if (before.matches(":popover-open")) return false;
   if (before.matches("input[type=checkbox], input[type=radio]")) after.toggleAttribute("checked", before.checked);
   else if (before.matches("input, textarea, select") && before === document.activeElement) return false;
   for (const name of USER_STATE) {

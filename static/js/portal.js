@@ -4,4 +4,6 @@ import "./dialog.js";
 import "./live.js";
 import "./menu.js";
 import "./nav.js";
+import "./policy.js";
+import "./selection.js";
 import "./toast.js";

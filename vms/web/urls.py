@@ -1,1 +1,47 @@
-urlpatterns: list = []
+"""The portal's addresses. A fragment's address is named like its template and its root element."""
+
+from __future__ import annotations
+
+from django.urls import path, register_converter
+
+from vms.domain.power import Action
+from vms.web import event, host, operation, vm_action, vm_edit, vm_list
+
+
+class ActionConverter:
+    """A power action in an address, with hyphens for its underscores."""
+
+    regex = "|".join(action.value.replace("_", "-") for action in Action)
+
+    def to_python(self, value: str) -> Action:
+        """Read it."""
+        return Action(value.replace("-", "_"))
+
+    def to_url(self, value: Action) -> str:
+        """Write it."""
+        return value.value.replace("_", "-")
+
+
+register_converter(ActionConverter, "action")
+
+urlpatterns = [
+    path("", vm_list.vm_list, name="vm_list"),
+    path("vms/board/", vm_list.vm_board, name="vm_board"),
+    path("vms/toolbar/", vm_list.vm_toolbar, name="vm_toolbar"),
+    path("vms/<uuid:vm_id>/menu/", vm_list.vm_menu, name="vm_menu"),
+    path("vms/<uuid:vm_id>/edit/", vm_edit.vm_edit, name="vm_edit"),
+    path("vms/<action:action>/", vm_action.vm_action, name="vm_action"),
+    path("vms/<action:action>/plan/", vm_action.vm_action_plan, name="vm_action_plan"),
+    path("defaults/", vm_edit.portal_defaults, name="portal_defaults"),
+    path("operations/", operation.operation_list, name="operation_list"),
+    path("operations/table/", operation.operation_table, name="operation_table"),
+    path("operations/<uuid:operation_id>/", operation.operation_detail, name="operation_detail"),
+    path("operations/<uuid:operation_id>/progress/", operation.operation_progress, name="operation_progress"),
+    path("operations/<uuid:operation_id>/force-now/", operation.operation_force_now, name="operation_force_now"),
+    path("operations/<uuid:operation_id>/extend/", operation.operation_extend, name="operation_extend"),
+    path("operations/<uuid:operation_id>/cancel/", operation.operation_cancel, name="operation_cancel"),
+    path("events/", event.event_list, name="event_list"),
+    path("events/table/", event.event_table, name="event_table"),
+    path("hosts/", host.host_list, name="host_list"),
+    path("hosts/table/", host.host_table, name="host_table"),
+]

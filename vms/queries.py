@@ -1,0 +1,146 @@
+"""What each screen reads: one function a screen, each a constant number of queries whatever the number of rows.
+
+Nothing here changes anything, and nothing here asks a hypervisor: the database holds the last look at every VM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID
+
+from django.core.paginator import Page, Paginator
+from django.db.models import Count, F, Model, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models.expressions import OrderBy
+
+from vms.domain.operation import Outcome, Stage
+from vms.domain.power import VmStatus
+from vms.models import Event, Host, Operation, OperationStep, VirtualMachine
+
+PAGE_SIZE = 50
+#: The strip below the list names this many running operations; the rest is a link.
+STRIP_SIZE = 5
+
+#: Outcomes that a row keeps telling until the VM's next operation: what was asked for did not come true.
+TOLD_OUTCOMES = frozenset({Outcome.GAVE_UP, Outcome.FAILED, Outcome.CANCELLED})
+
+_SORT_KEYS = {"name": "name", "status": "status", "host": "host__name", "cpu": "vcpus", "memory": "memory"}
+
+M = TypeVar("M", bound=Model)
+
+
+@dataclass(frozen=True, slots=True)
+class VmRow:
+    """One VM with its newest operation."""
+
+    vm: VirtualMachine
+    newest: Operation | None
+
+    @property
+    def active(self) -> Operation | None:
+        """The operation that is running on the VM."""
+        return self.newest if self.newest is not None and self.newest.active else None
+
+    @property
+    def told(self) -> Operation | None:
+        """The last operation, where the VM is not what was asked for."""
+        return self.newest if self.newest is not None and self.newest.outcome in TOLD_OUTCOMES else None
+
+
+@dataclass(frozen=True, slots=True)
+class VmBoard:
+    """The list of VMs: one page of rows, and the operations running anywhere."""
+
+    page: Page[VirtualMachine]
+    rows: list[VmRow]
+    running: list[Operation]
+    running_count: int
+
+
+def vm_board(condition: Q, sort: str, page: str | int | None) -> VmBoard:
+    """Return one page of the VMs that meet a condition.
+
+    Args:
+        sort: A column, with a leading minus for the other direction; anything else sorts by name.
+        page: Its number; anything else is the first or the last page.
+    """
+    vms = VirtualMachine.objects.filter(condition).select_related("host")
+    found = _page(vms.order_by(*_order(sort)), page)
+    running = _running()
+    return VmBoard(found, _rows(found.object_list), list(running[:STRIP_SIZE]), running.count())
+
+
+def vm_rows(ids: Iterable[UUID]) -> list[VmRow]:
+    """Return named VMs with their newest operations, in the list's order; unknown ones are left out."""
+    return _rows(VirtualMachine.objects.filter(pk__in=list(ids)).select_related("host"))
+
+
+def any_vm() -> bool:
+    """Say whether the portal knows any VM at all: an empty list is explained differently then."""
+    return VirtualMachine.objects.exists()
+
+
+def any_host() -> bool:
+    """Say whether the portal manages any host."""
+    return Host.objects.exists()
+
+
+def operation_page(condition: Q, page: str | int | None) -> Page[Operation]:
+    """Return one page of operations, newest first."""
+    return _page(Operation.objects.filter(condition).select_related("vm__host"), page)
+
+
+def operation_detail(operation_id: UUID) -> Operation:
+    """Return one operation with its journal (`steps`) and its events, oldest first.
+
+    Raises:
+        Operation.DoesNotExist: There is none of this id.
+    """
+    return (
+        Operation.objects.select_related("vm__host", "superseded_by")
+        .prefetch_related(
+            Prefetch("steps", OperationStep.objects.order_by("number")),
+            Prefetch("events", Event.objects.order_by("id")),
+        )
+        .get(pk=operation_id)
+    )
+
+
+def event_page(condition: Q, page: str | int | None) -> Page[Event]:
+    """Return one page of events, newest first."""
+    return _page(Event.objects.filter(condition).select_related("vm", "host", "operation"), page)
+
+
+def hosts() -> QuerySet[Host]:
+    """Return the hosts, each with its number of VMs that still exist (`vm_count`)."""
+    return Host.objects.annotate(vm_count=Count("vms", filter=~Q(vms__status=VmStatus.GONE)))
+
+
+def _running() -> QuerySet[Operation]:
+    return Operation.objects.exclude(stage=Stage.ENDED).select_related("vm__host").order_by("created_at", "id")
+
+
+def _rows(vms: Iterable[VirtualMachine] | QuerySet[VirtualMachine]) -> list[VmRow]:
+    listed = list(vms)
+    newest = Operation.objects.filter(vm=OuterRef("pk")).order_by("-created_at").values("pk")[:1]
+    wanted = VirtualMachine.objects.filter(pk__in=[vm.pk for vm in listed]).values(newest=Subquery(newest))
+    by_vm = {operation.vm_id: operation for operation in Operation.objects.filter(pk__in=wanted)}
+    for vm in listed:
+        if vm.pk in by_vm:
+            by_vm[vm.pk].vm = vm  # so that nobody asks the database for it once a row
+    return [VmRow(vm, by_vm.get(vm.pk)) for vm in listed]
+
+
+def _order(sort: str) -> tuple[str | OrderBy, ...]:
+    descending, column = sort.startswith("-"), sort.removeprefix("-")
+    if column == "up":
+        # Up for longest first; those that do not run come last either way.
+        since = F("running_since")
+        return (since.desc(nulls_last=True) if descending else since.asc(nulls_last=True), "name", "id")
+    key = _SORT_KEYS.get(column, "name")
+    return (f"-{key}" if descending else key, "name", "id")
+
+
+def _page(rows: QuerySet[M], number: str | int | None) -> Page[M]:
+    return Paginator(rows, PAGE_SIZE).get_page(number)

@@ -1,0 +1,173 @@
+"""How numbers, moments and the domain's words are written in templates."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import template
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
+
+from vms import labels, permissions
+from vms.domain.operation import Outcome, StepKind
+from vms.domain.policy import PlanKind
+from vms.domain.power import Action
+from vms.models import Operation
+
+register = template.Library()
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+@register.filter
+def clock(seconds: float | None) -> str:
+    """Write seconds as 0:41 or 1:02:03; countdown.js writes the same."""
+    if seconds is None:
+        return ""
+    left = max(0, round(seconds))
+    hours, minutes = left // _HOUR, left % _HOUR // _MINUTE
+    return f"{hours}:{minutes:02}:{left % _MINUTE:02}" if hours else f"{minutes}:{left % _MINUTE:02}"
+
+
+@register.filter
+def seconds_left(moment: datetime) -> float:
+    """Return the seconds until a moment; 0 when it has passed."""
+    return max(0.0, (moment - timezone.now()).total_seconds())
+
+
+@register.filter
+def seconds_since(moment: datetime, start: datetime | None) -> float | None:
+    """Return the seconds from `start` to a moment."""
+    return (moment - start).total_seconds() if moment and start else None
+
+
+@register.filter
+def for_how_long(moment: datetime | None) -> str:
+    """Write how long ago a moment was in one short unit: 12 d, 3 h, 5 min, 20 s."""
+    if moment is None:
+        return ""
+    seconds = max(0, int((timezone.now() - moment).total_seconds()))
+    if seconds >= _DAY:
+        return pgettext("days", "%(count)s d") % {"count": seconds // _DAY}
+    if seconds >= _HOUR:
+        return pgettext("hours", "%(count)s h") % {"count": seconds // _HOUR}
+    if seconds >= _MINUTE:
+        return pgettext("minutes", "%(count)s min") % {"count": seconds // _MINUTE}
+    return pgettext("seconds", "%(count)s s") % {"count": seconds}
+
+
+@register.filter
+def memory(size: int) -> str:
+    """Write bytes in the largest binary unit that leaves a short number."""
+    value = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if value < 1024 or unit == "TiB":
+            return f"{value:.0f} {unit}" if value == int(value) or value >= 10 else f"{value:.1f} {unit}"
+        value /= 1024
+    raise AssertionError("unreachable")
+
+
+@register.filter
+def plan_word(kind: str) -> str:
+    """Return the sentence for one step of a plan."""
+    return str(labels.PLAN[PlanKind(kind)])
+
+
+@register.filter
+def plan_short(kind: str) -> str:
+    """Return one step of a plan in a word or two."""
+    return str(labels.PLAN_SHORT[PlanKind(kind)])
+
+
+@register.filter
+def origin_word(origin: str) -> str:
+    """Return where a setting comes from, in words; nothing for an origin that is not known."""
+    return next((str(label) for value, label in labels.origin_choices() if value == origin), "")
+
+
+@register.filter
+def ended_word(operation: Operation) -> str:
+    """Say how an operation ended, as a short sentence: "Reboot gave up"."""
+    action = labels.ACTION[Action(operation.action)]
+    sentences = {
+        Outcome.GAVE_UP: _("%(action)s gave up"),
+        Outcome.FAILED: _("%(action)s failed"),
+        Outcome.CANCELLED: _("%(action)s was cancelled"),
+    }
+    sentence = sentences.get(Outcome(operation.outcome), "%(action)s")
+    return sentence % {"action": action}
+
+
+@register.filter
+def level_of(operation: Operation) -> str:
+    """Return the colour of an ended operation: success, warning, danger or plain; the word says the same."""
+    if operation.outcome == Outcome.FAILED:
+        return "danger"
+    if operation.outcome in (Outcome.GAVE_UP, Outcome.FORCED):
+        return "warning"
+    return "success" if operation.succeeded else "plain"
+
+
+@register.simple_tag(takes_context=True)
+def may_steer(context: dict[str, Any], operation: Operation) -> bool:
+    """Say whether the user may extend or cancel an operation."""
+    return permissions.may_steer(context["user"], operation)
+
+
+@register.simple_tag(takes_context=True)
+def may_force(context: dict[str, Any], operation: Operation) -> bool:
+    """Say whether the user may force an operation now."""
+    return permissions.may_force(context["user"], operation)
+
+
+@register.simple_tag
+def next_events(operation: Operation) -> list[dict[str, Any]]:
+    """Return what the plan of a waiting operation has in store: `kind`, `at`, and whether it has passed.
+
+    The plan counts from the moment the guest was first asked; its end is moved by Extend and Force now.
+    """
+    if operation.asked_at is None or operation.deadline_at is None:
+        return []
+    events = []
+    for step in operation.plan.get("steps", []):
+        if step["after"] is None:
+            continue
+        last = step["kind"] in (PlanKind.POWER_OFF, PlanKind.GIVE_UP)
+        at = operation.deadline_at if last else operation.asked_at + timedelta(seconds=step["after"])
+        kind = (PlanKind.POWER_OFF if operation.force else PlanKind.GIVE_UP) if last else PlanKind(step["kind"])
+        events.append({"kind": kind.value, "at": at, "passed": at <= timezone.now()})
+    return events
+
+
+@register.simple_tag
+def sort_link(column: str, current: str) -> dict[str, str]:
+    """Return what the heading of a sortable column needs: `aria` and the `next` value of the sort parameter."""
+    if current == column:
+        return {"aria": "ascending", "next": f"-{column}"}
+    return {"aria": "descending" if current == f"-{column}" else "none", "next": column}
+
+
+@register.simple_tag
+def action_url(action: Action) -> str:
+    """Return the address of an action."""
+    return reverse("vm_action", args=[action])
+
+
+@register.filter
+def tenths(seconds: float | None) -> str:
+    """Write a duration: 0.3 s below a minute, as a clock above."""
+    if seconds is None:
+        return ""
+    return clock(seconds) if seconds >= _MINUTE else _("%(seconds)s s") % {"seconds": f"{max(0.0, seconds):.1f}"}
+
+
+@register.filter
+def time_down(operation: Operation) -> float | None:
+    """Return the seconds from down to running again; None for an operation that did not start its VM."""
+    if operation.went_down_at is None:
+        return None
+    started = [step for step in operation.steps.all() if step.kind == StepKind.STARTED]
+    return (started[-1].at - operation.went_down_at).total_seconds() if started else None

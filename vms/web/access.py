@@ -1,0 +1,46 @@
+"""Who may come to a page at all: the one decorator of every view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec
+
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import AbstractUser
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.cache import never_cache
+from django_htmx.middleware import HtmxDetails
+
+from vms import permissions
+
+P = ParamSpec("P")
+
+
+class Request(HttpRequest):
+    """A request as the portal's views get it: of somebody logged in, with what htmx says about itself."""
+
+    htmx: HtmxDetails
+    user: AbstractUser
+
+
+View = Callable[Concatenate[Request, P], HttpResponse]
+
+
+def needs(permission: str) -> Callable[[View[P]], Callable[Concatenate[HttpRequest, P], HttpResponse]]:
+    """Let only those in who are logged in and have a permission; others go to the login page or get 403.
+
+    What is answered is never kept: it is the state of this moment.
+    """
+
+    def decorate(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+        @never_cache
+        @login_required
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            permissions.require(request.user.is_active and request.user.has_perm(permission))
+            return view(request, *args, **kwargs)  # type: ignore[arg-type]  # it is one: see above
+
+        return guarded
+
+    return decorate

@@ -1,0 +1,156 @@
+"""The authority on which controls a person is offered for some VMs, and why one of them does nothing now.
+
+Toolbar and context menu are drawn from the same answer. A control that the person has no permission for is not there
+at all; one that does not apply is there, disabled, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.contrib.auth.models import AbstractUser
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from vms import actions, labels, permissions
+from vms.domain.power import FORCEFUL_ACTIONS, Action
+from vms.queries import VmRow
+
+ICONS: dict[Action, str] = {
+    Action.RUN: "run",
+    Action.SUSPEND: "suspend",
+    Action.SHUT_DOWN: "shut-down",
+    Action.POWER_OFF: "power-off",
+    Action.REBOOT: "reboot",
+    Action.POWER_CYCLE: "power-cycle",
+    Action.RESUME: "run",
+}
+#: Done at once, without a dialog: nothing is lost by them.
+UNASKED = frozenset({Action.RUN, Action.RESUME})
+#: The toolbar's controls, left to right, in groups. Reboot stands between the stop and the console buttons.
+_TOOLBAR: tuple[tuple[Action | str, ...], ...] = (
+    (Action.RUN, Action.SUSPEND),
+    (Action.SHUT_DOWN, Action.POWER_OFF),
+    (Action.REBOOT,),
+    ("console",),
+    ("edit",),
+)
+_MORE: tuple[tuple[Action | str, ...], ...] = ((Action.RESUME,), ("operations", "events"), (Action.POWER_CYCLE,))
+_MENU: tuple[tuple[Action | str, ...], ...] = (
+    (Action.RUN, Action.RESUME, Action.SUSPEND, Action.SHUT_DOWN, Action.REBOOT),
+    ("console", "edit"),
+    ("operations", "events"),
+    (Action.POWER_OFF, Action.POWER_CYCLE),
+)
+_LABELS: dict[str, Promise] = {
+    "console": gettext_lazy("Console"),
+    "edit": gettext_lazy("Edit…"),
+    "operations": gettext_lazy("Operations"),
+    "events": gettext_lazy("Events"),
+}
+_ICONS = {"console": "console", "edit": "edit", "operations": "clock", "events": "info"}
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """One button or menu item.
+
+    Attributes:
+        url: Where it leads; "" for one that does nothing now.
+        method: `get` for a page, `dialog` for a dialog, `post` for one that acts at once.
+        why_not: Why it does nothing now; "" when it does.
+        dangerous: What the guest has not saved is lost.
+    """
+
+    key: str
+    label: str
+    icon: str
+    url: str
+    method: str
+    why_not: str = ""
+    dangerous: bool = False
+
+
+Groups = list[list[Control]]
+
+
+def toolbar(user: AbstractUser, rows: Sequence[VmRow]) -> Groups:
+    """Return the toolbar's controls for the selected VMs."""
+    return _groups(user, rows, _TOOLBAR)
+
+
+def toolbar_more(user: AbstractUser, rows: Sequence[VmRow]) -> Groups:
+    """Return what stands behind the toolbar's ⋮."""
+    return _groups(user, rows, _MORE)
+
+
+def menu(user: AbstractUser, row: VmRow) -> Groups:
+    """Return the context menu of one VM."""
+    return _groups(user, [row], _MENU)
+
+
+def _groups(user: AbstractUser, rows: Sequence[VmRow], layout: tuple[tuple[Action | str, ...], ...]) -> Groups:
+    groups = [
+        [_control(user, rows, name) for name in names if user.has_perm(_permission(name))] for names in layout
+    ]
+    return [group for group in groups if group]
+
+
+def _permission(name: Action | str) -> str:
+    if isinstance(name, Action):
+        return permissions.ACTION_PERMISSION[name]
+    return {
+        "console": permissions.ACTION_PERMISSION[Action.RUN],
+        "edit": permissions.CHANGE,
+        "operations": permissions.VIEW_OPERATIONS,
+        "events": permissions.VIEW_EVENTS,
+    }[name]
+
+
+def _control(user: AbstractUser, rows: Sequence[VmRow], name: Action | str) -> Control:
+    if isinstance(name, Action):
+        return Control(
+            key=name.value,
+            label=str(labels.ACTION[name]),
+            icon=ICONS[name],
+            url=reverse("vm_action", args=[name]),
+            method="post" if name in UNASKED else "dialog",
+            why_not=_why_not(name, rows),
+            dangerous=name in FORCEFUL_ACTIONS,
+        )
+    url, why_not = _elsewhere(name, rows)
+    return Control(name, str(_LABELS[name]), _ICONS[name], url, "dialog" if name == "edit" else "get", why_not)
+
+
+def _why_not(action: Action, rows: Sequence[VmRow]) -> str:
+    if not rows:
+        return _("Select a virtual machine first.")
+    refusals = [
+        actions.refusal_text(action, row.vm, verdict, row.active)
+        for row in rows
+        if not (verdict := actions.verdict_for(action, row.vm, row.active)).allowed
+    ]
+    if len(refusals) < len(rows):
+        return ""
+    others = len(refusals) - 1
+    if not others:
+        return refusals[0]
+    more = ngettext("%(count)s more cannot either.", "%(count)s more cannot either.", others)
+    return f"{refusals[0]} {more % {'count': others}}"
+
+
+def _elsewhere(name: str, rows: Sequence[VmRow]) -> tuple[str, str]:
+    """Return where a control that is no power action leads, or why it does not."""
+    if name == "console":
+        return "", _("The console is not available yet.")
+    if not rows:
+        return "", _("Select a virtual machine first.")
+    if len(rows) > 1:
+        return "", _("Select one virtual machine only.")
+    vm = rows[0].vm
+    if name == "edit":
+        return reverse("vm_edit", args=[vm.pk]), ""
+    return f"{reverse('operation_list' if name == 'operations' else 'event_list')}?vm={vm.pk}", ""

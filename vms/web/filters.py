@@ -1,0 +1,89 @@
+"""The filter text of the VM list: `web* status=up host=kvm1`, words and fields that must all hold."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+
+from django.db.models import Q
+from django.utils.text import get_text_list
+from django.utils.translation import gettext as _
+
+from vms import labels
+from vms.domain.power import VmStatus
+
+_FIELDS = {"name": "name", "host": "host__name"}
+_NAMES = ("name", "status", "host")
+
+
+class FilterError(ValueError):
+    """A filter text cannot be understood. The text of the error is a sentence for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class VmFilter:
+    """What the list is narrowed down to.
+
+    Attributes:
+        text: The filter as it was typed.
+        status: A status chosen from the list, or "".
+    """
+
+    text: str = ""
+    status: str = ""
+
+    @property
+    def narrows(self) -> bool:
+        """True when some VMs may be left out."""
+        return bool(self.text.strip() or self.status)
+
+    def condition(self) -> Q:
+        """Return the filter as a condition on VMs.
+
+        Raises:
+            FilterError: It cannot be understood.
+        """
+        found = Q()
+        for word in _words(self.text):
+            field, equals, value = word.partition("=")
+            found &= _term(field.lower(), value) if equals else _matches("name", f"*{word}*")
+        if self.status:
+            found &= _status(self.status)
+        return found
+
+
+def _words(text: str) -> list[str]:
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=False)
+    lexer.whitespace_split, lexer.commenters, lexer.quotes, lexer.escape = True, "", '"', ""
+    try:
+        return list(lexer)
+    except ValueError:
+        raise FilterError(_("A quotation mark is not closed.")) from None
+
+
+def _term(field: str, value: str) -> Q:
+    if field not in _NAMES:
+        names = get_text_list([f"{name}=" for name in _NAMES], _("or"))
+        raise FilterError(_("“%(field)s=” is not a field. Use %(names)s.") % {"field": field, "names": names})
+    if not value:
+        raise FilterError(_("“%(field)s=” needs a value, for example %(field)s=web*.") % {"field": field})
+    return _status(value) if field == "status" else _matches(_FIELDS[field], value)
+
+
+def _matches(column: str, pattern: str) -> Q:
+    inner = pattern.strip("*")
+    if "*" in inner:
+        regex = ".*".join(re.escape(part) for part in pattern.split("*"))
+        return Q(**{f"{column}__iregex": f"^{regex}$"})
+    starts, ends = pattern.startswith("*"), pattern.endswith("*")
+    lookup = {(True, True): "icontains", (True, False): "iendswith", (False, True): "istartswith"}
+    return Q(**{f"{column}__{lookup.get((starts, ends), 'iexact')}": inner})
+
+
+def _status(value: str) -> Q:
+    wanted = value.lower().replace(" ", "_").replace("-", "_")
+    for status in VmStatus:
+        if wanted in (status.value, str(labels.STATUS[status]).lower().replace(" ", "_")):
+            return Q(status=status)
+    raise FilterError(_("“%(value)s” is not a status. Pick one from the list.") % {"value": value})

@@ -1,0 +1,92 @@
+"""The list of VMs, its toolbar and its context menu."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
+
+from vms import labels, permissions, queries
+from vms.web import controls
+from vms.web.access import Request, needs
+from vms.web.filters import FilterError, VmFilter
+from vms.web.selection import selected_ids
+
+#: Columns of the table that sort it: key, title, whether they hold numbers.
+COLUMNS = (
+    ("name", _("Name"), False),
+    ("status", _("Status"), False),
+    ("host", _("Host"), False),
+    ("", _("Agent"), False),
+    ("cpu", _("CPU"), True),
+    ("memory", _("Memory"), True),
+    ("up", _("Up"), True),
+)
+
+
+@require_safe
+@needs(permissions.VIEW)
+def vm_list(request: Request) -> HttpResponse:
+    """The first page after login."""
+    context = _board(request) | _toolbar(request) | {"status_choices": labels.status_choices()}
+    return render(request, "vms/vm_list.html", context)
+
+
+@require_safe
+@needs(permissions.VIEW)
+def vm_board(request: Request) -> HttpResponse:
+    """The table and the strip of running operations."""
+    return render(request, "vms/fragments/vm_board.html", _board(request))
+
+
+@require_safe
+@needs(permissions.VIEW)
+def vm_toolbar(request: Request) -> HttpResponse:
+    """The toolbar for the VMs that are selected."""
+    return render(request, "vms/fragments/vm_toolbar.html", _toolbar(request))
+
+
+@require_safe
+@needs(permissions.VIEW)
+def vm_menu(request: Request, vm_id: UUID) -> HttpResponse:
+    """The context menu of one VM."""
+    rows = queries.vm_rows([vm_id])
+    if not rows:
+        raise Http404
+    context = {"vm": rows[0].vm, "groups": controls.menu(request.user, rows[0])}
+    return render(request, "vms/fragments/vm_menu.html", context)
+
+
+def _board(request: Request) -> dict[str, Any]:
+    wanted = _filter(request)
+    sort = request.GET.get("sort", "name")
+    context: dict[str, Any] = {"filter": wanted, "sort": sort, "columns": COLUMNS}
+    try:
+        board = queries.vm_board(wanted.condition(), sort, request.GET.get("page"))
+    except FilterError as error:
+        return context | {"filter_error": str(error)}
+    context["board"] = board
+    if not board.rows and not wanted.narrows:
+        context["any_host"] = queries.any_host()
+    return context
+
+
+def _filter(request: Request) -> VmFilter:
+    text = request.GET.get("filter", "")
+    if name := request.GET.get("name"):
+        text = f'{text} name="{name}"'.strip()
+    return VmFilter(text=text, status=request.GET.get("status", ""))
+
+
+def _toolbar(request: Request) -> dict[str, Any]:
+    ids = selected_ids(request.GET)
+    rows = queries.vm_rows(ids) if ids else []
+    return {
+        "selected": [row.vm for row in rows],
+        "toolbar": controls.toolbar(request.user, rows),
+        "toolbar_more": controls.toolbar_more(request.user, rows),
+    }
