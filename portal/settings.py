@@ -68,11 +68,7 @@ TEMPLATES: list[dict[str, Any]] = [
     },
 ]
 
-<<<<<<< HEAD
-# Fields are drawn by templates/django/forms/field.html.
-=======
 # Form fields are drawn by templates/django/forms/field.html.
->>>>>>> pages
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 
 # Database ------------------------------------------------------------------------------------------------------------

@@ -13,9 +13,10 @@ import sys
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,25 @@ class Browser:
                 return Answer(reply.status, reply.read().decode(), reply.url)
         except urllib.error.HTTPError as error:
             return Answer(error.code, error.read().decode(), error.url or "")
+
+
+class Person(Browser):
+    """Somebody who has logged in and knows the portal's forms."""
+
+    def act(self, action: str, machine: VirtualMachine, **fields: object) -> Operation:
+        """Confirm an action on one VM, as its dialog does, and return the operation that was accepted."""
+        answer = self.try_to(action, machine, **fields)
+        if answer.status != HTTPStatus.OK:
+            raise AssertionError(f"{action} of {machine.name} was answered {answer.status}: {answer.body[:2000]}")
+        return Operation.objects.filter(vm=machine).latest("created_at")
+
+    def try_to(self, action: str, machine: VirtualMachine, **fields: object) -> Answer:
+        """Confirm an action on one VM, whatever comes of it."""
+        return self.post(f"/vms/{action.replace('_', '-')}/", vm=machine.pk, **fields)
+
+    def steer(self, operation: Operation, verb: str) -> Answer:
+        """Press Force now, Extend or Cancel on a running operation."""
+        return self.post(f"/operations/{operation.pk}/{verb}/")
 
 
 class Instance:
@@ -165,11 +185,11 @@ class Instance:
 
     # What it says.
 
-    def browser(self, name: str = "admin", password: str = PASSWORD) -> Browser:
+    def person(self, name: str = "admin", password: str = PASSWORD) -> Person:
         """Return the session of somebody who has logged in."""
-        browser = Browser(self.url)
-        browser.log_in(name, password)
-        return browser
+        person = Person(self.url)
+        person.log_in(name, password)
+        return person
 
     @contextmanager
     def database(self) -> Iterator[None]:
@@ -252,6 +272,3 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-Condition = Callable[[], object]
