@@ -127,10 +127,18 @@ def test_guests_outlive_their_libvirtd_and_are_found_again(boot_guest: BootGuest
     assert set(guest.libvirtd.processes()) == set(processes) - {daemon}
     guest.libvirtd.start()
     assert guest.is_running()
-    guest.wait_ready()
+    # The new daemon shows the agent's last known state before it has the channel open again: only an answer tells.
+    guest.wait(lambda: _agent_answers(guest), "its agent answers the new daemon", 30.0)
     assert guest.serial().count(" ready after ") == 1
     ask(guest, AGENT)
     guest.wait_down(OBEYS_WITHIN)
+
+
+def _agent_answers(guest: BootedGuest) -> bool:
+    try:
+        return bool(guest.domain.getTime())
+    except libvirt.libvirtError:
+        return False
 
 
 def _screenshot(guest: BootedGuest) -> bytes:
