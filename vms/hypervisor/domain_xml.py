@@ -32,6 +32,7 @@ class DomainXml:
     """What one domain's XML says.
 
     Attributes:
+        live: It describes a running process, not the stored definition.
         description: Free text.
         memory: Current memory, in bytes.
         vcpus: Number of virtual CPUs in use.
@@ -42,6 +43,7 @@ class DomainXml:
         on_reboot: What a reset by the guest does.
     """
 
+    live: bool
     description: str
     memory: int
     vcpus: int
@@ -62,6 +64,8 @@ def read(xml: str) -> DomainXml:
     run = root.find(f"metadata/{{{RUN_NAMESPACE}}}run")
     agent = root.find(f"devices/channel/target[@name='{AGENT_CHANNEL}']")
     return DomainXml(
+        # Only a domain with a process has a number.
+        live=root.get("id") is not None,
         description=root.findtext("description", ""),
         memory=0 if memory is None else int(memory.text or 0) * _UNITS[memory.get("unit", "KiB")],
         vcpus=1 if vcpu is None else int(vcpu.get("current") or vcpu.text or 1),

@@ -130,7 +130,7 @@ class LibvirtHypervisor:
     @staticmethod
     def _mark(domain: libvirt.virDomain, token: str, *, end_on_reset: bool) -> str:
         live = domain_xml.read(domain.XMLDesc())
-        if not domain.isActive():
+        if not live.live:
             raise RunChanged(f"{domain.name()} is not running")
         if live.run_token is None:
             element = domain_xml.run_element(token)

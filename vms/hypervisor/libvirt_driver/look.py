@@ -34,17 +34,34 @@ _JOBS = {
 }
 
 
+#: A domain that starts or ends between two calls is looked at again; more often than this it does not do so in a row.
+_ATTEMPTS = 5
+
+
 def at_one(domain: libvirt.virDomain) -> Domain:
     """Look at one domain: five round trips."""
-    state, reason = domain.state()
+    for _ in range(_ATTEMPTS):
+        state, reason = domain.state()
+        xml = domain_xml.read(domain.XMLDesc())
+        if _agree(state, xml):
+            break
     return _domain(
         domain,
         state,
         reason,
+        xml,
         persistent=bool(domain.isPersistent()),
         managed_save=_has_managed_save(domain),
         jobs=True,
     )
+
+
+def _agree(state: int, xml: domain_xml.DomainXml) -> bool:
+    """Say whether state and XML tell of the same moment.
+
+    Taken together otherwise, they would show a run that has just ended as one that runs without its token.
+    """
+    return xml.live == (_STATES.get(state) is not DomainState.DOWN)
 
 
 def at_all(connection: libvirt.virConnect, *, jobs: bool) -> list[Domain]:
@@ -64,11 +81,16 @@ def at_all(connection: libvirt.virConnect, *, jobs: bool) -> list[Domain]:
     for domain, record in records:
         uuid = domain.UUIDString()
         try:
+            xml = domain_xml.read(domain.XMLDesc())
+            if not _agree(record["state.state"], xml):
+                domains.append(at_one(domain))
+                continue
             domains.append(
                 _domain(
                     domain,
                     record["state.state"],
                     record["state.reason"],
+                    xml,
                     persistent=uuid not in transient,
                     managed_save=uuid in saved,
                     jobs=jobs,
@@ -82,9 +104,15 @@ def at_all(connection: libvirt.virConnect, *, jobs: bool) -> list[Domain]:
 
 
 def _domain(
-    domain: libvirt.virDomain, state: int, reason: int, *, persistent: bool, managed_save: bool, jobs: bool
+    domain: libvirt.virDomain,
+    state: int,
+    reason: int,
+    xml: domain_xml.DomainXml,
+    *,
+    persistent: bool,
+    managed_save: bool,
+    jobs: bool,
 ) -> Domain:
-    xml = domain_xml.read(domain.XMLDesc())
     seen_state = _STATES.get(state, DomainState.RUNNING)
     down = seen_state is DomainState.DOWN
     return Domain(
