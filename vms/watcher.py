@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Iterator
 from datetime import timedelta
 from uuid import UUID
 
@@ -108,24 +109,33 @@ class HostWatcher(threading.Thread):
         until = timezone.now() + timedelta(seconds=_SIGN_OF_LIFE_EVERY)
         while not self._lost.is_set() and (left := (until - timezone.now()).total_seconds()) > 0:
             try:
-                event = self._events.get(timeout=left)
+                first = self._events.get(timeout=left)
             except queue.Empty:
                 return
-            self._handle(event)
+            if not all([self._handle(event) for event in (first, *self._waiting())]):
+                # One list for all that are new: somebody may be defining domains by the thousand.
+                self._list()
 
-    def _handle(self, event: DomainEvent) -> None:
+    def _waiting(self) -> Iterator[DomainEvent]:
+        while True:
+            try:
+                yield self._events.get_nowait()
+            except queue.Empty:
+                return
+
+    def _handle(self, event: DomainEvent) -> bool:
+        """Do what an event is about; False when it is about a domain that is not known yet."""
         vm = VirtualMachine.objects.filter(host=self.host, uuid=UUID(event.uuid)).first()
         if vm is None:
-            if event.kind is not EventKind.UNDEFINED:
-                self._list()
-            return
+            return event.kind is EventKind.UNDEFINED
         if Operation.objects.filter(vm=vm).exclude(stage=Stage.ENDED).exists():
             # Its operation is what waits for this, and the worker's look is as good as one from here.
             self._wake(vm.pk)
-            return
+            return True
         if event.kind is EventKind.RESET:
             sync.guest_reset(vm.pk, event.at)
         self._look(vm, event)
+        return True
 
     def _look(self, vm: VirtualMachine, event: DomainEvent) -> None:
         at = timezone.now()

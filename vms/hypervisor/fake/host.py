@@ -199,7 +199,7 @@ class FakeHost:
         with self._transaction():
             self._machines.update((machine.uuid, machine) for machine in new)
             for machine in new:
-                self._happen(machine, machine.power_on(self._now(), OTHER) if running else (), quiet=True)
+                self._happen(machine, machine.power_on(self._now(), OTHER) if running else ())
         return [machine.uuid for machine in new]
 
     def change(self, uuid: str, fields: dict[str, Any]) -> None:
