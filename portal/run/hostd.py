@@ -105,6 +105,7 @@ def _start() -> None:
         check=True,
         stdin=subprocess.DEVNULL,
         start_new_session=True,
+        umask=0o022,  # QEMU's user must find its way into libvirt's directories
     )
     if not wait_until(_answers, START_PATIENCE, 0.2):
         _stop()
