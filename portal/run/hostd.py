@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from portal.env import LIBVIRT_SYSTEM, load
-from portal.run.processes import marked, stop, wait_until
+from portal.run.processes import marked, running, stop, wait_until
 
 RUN = Path("/run/vm-portal")
 MARK_OF_HOST = "VM_PORTAL_HOST_DAEMONS"
@@ -135,6 +135,17 @@ def _ours() -> list[int]:
     return [pid for pid in marked(MARK_OF_HOST, "1") if _program(pid) in ("supervisord", "libvirtd", "virtlogd")]
 
 
+def _probes() -> list[int]:
+    """QEMUs that libvirtd started to learn what QEMU can do. One that ends in the middle of it leaves them behind."""
+    return [pid for pid in running() if b"/var/lib/libvirt/qemu/qmp-" in _command(pid)]
+
+
+def _command(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
 def _program(pid: int) -> str:
     """What the kernel calls the process: a Python script goes by the script's name."""
     with contextlib.suppress(OSError):
@@ -147,6 +158,7 @@ def _stop() -> bool:
     if not _ours():
         return False
     stop(_ours, STOP_PATIENCE)
+    stop(_probes, 1)
     text = QEMU_CONFIGURATION.read_text()
     if NO_NAMESPACES in text:
         QEMU_CONFIGURATION.write_text(text.replace(NO_NAMESPACES, ""))
