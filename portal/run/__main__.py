@@ -5,7 +5,6 @@ After a SIGKILL the supervisor ends with us (the kernel tells it), and the next 
 """
 
 import contextlib
-import importlib.util
 import os
 import shutil
 import signal
@@ -95,7 +94,7 @@ def _run(config: env.Config) -> None:
         if config.libvirt_uri == env.LIBVIRT_SYSTEM:
             say("Looking for libvirt …")
         stack.enter_context(hostd.available(config.libvirt_uri))
-        if config.demo and importlib.util.find_spec("vms.demo"):
+        if config.demo:
             say("Preparing the demo guests (the first time this takes a minute) …")
             stack.callback(_demo, config, "down")
             _demo(config, "up")
