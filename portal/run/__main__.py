@@ -84,6 +84,7 @@ def _run(config: env.Config) -> None:
     with contextlib.ExitStack() as stack:
         stack.enter_context(home.held(config))
         _clear_away(config)
+        home.prepare(config)
         _require_free_port(config)
         stack.callback(_clear_away, config)
         home.secret_key(config)
@@ -113,7 +114,6 @@ def _clear_away(config: env.Config) -> None:
         (config.run / name).unlink(missing_ok=True)
     if config.run.parent != config.home:
         shutil.rmtree(config.run, ignore_errors=True)
-        home.prepare(config)
 
 
 def _require_free_port(config: env.Config) -> None:
@@ -251,6 +251,7 @@ def _keep_running(config: env.Config, supervisor: Supervisor) -> None:
             )
         say("The supervisor ended unexpectedly; starting it again …")
         _clear_away(config)
+        home.prepare(config)
         supervisor.restart()
 
 

@@ -16,7 +16,7 @@ def redis(tmp_path: Path, settings: Settings) -> Iterator[None]:
     """A Redis of this test's own."""
     path = tmp_path / "redis.sock"
     settings.REDIS_URL = f"unix://{path}"
-    command = ["redis-server", "--port", "0", "--unixsocket", path, "--dir", tmp_path, "--save", ""]
+    command = ["redis-server", "--port", "0", "--unixsocket", str(path), "--dir", str(tmp_path), "--save", ""]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
         assert wait_until(path.exists, 10)
         yield
