@@ -16,8 +16,8 @@ from vms import queues
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
-# When the connection is lost, kombu tries to give the tasks in hand back over it. In kombu 5.7 that attempt ends the whole
-# worker if Redis is gone ('NoneType' object has no attribute 'hostname'). The sweep does the same work, and sooner.
+# When the connection is lost, kombu tries to give the tasks in hand back over it. In kombu 5.7 that attempt ends the
+# whole worker if Redis is gone ('NoneType' object has no attribute 'hostname'). The sweep does the same, and sooner.
 redis.Channel.do_restore = False
 
 app = Celery("portal")
