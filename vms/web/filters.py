@@ -47,7 +47,8 @@ class VmFilter:
         found = Q()
         for word in _words(self.text):
             field, equals, value = word.partition("=")
-            found &= _term(field.lower(), value) if equals else _matches("name", f"*{word}*")
+            whole = word if "*" in word else f"*{word}*"
+            found &= _term(field.lower(), value) if equals else _matches("name", whole)
         if self.status:
             found &= _status(self.status)
         return found
