@@ -86,6 +86,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         # NORMAL would save a quarter of a millisecond per commit on an SSD.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
     }
+    # Kept open: the last one to close a database writes its log back, and every task would be the last one.
+    DATABASES["default"]["CONN_MAX_AGE"] = None
 else:
     # Kept open: a new connection costs more than most of our queries. Checked, so that a restart of PostgreSQL is
     # noticed at the start of a request instead of in its middle.

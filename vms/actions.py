@@ -326,7 +326,7 @@ def _setting_text(setting: Setting) -> str:
 def _steer(operation: Operation, change: Callable[[Operation], bool]) -> None:
     """Change a running operation; read it again when the engine wrote to it meanwhile."""
     for _ in range(_STEER_ATTEMPTS):
-        row = Operation.objects.select_related("vm__host").get(pk=operation.pk)
+        row = journal.read(operation.pk)
         if not row.patient:
             raise Refused("The operation no longer waits for its guest.", row)
         if change(row):

@@ -241,6 +241,9 @@ class Operation(models.Model):
     #: Counts every change, so that a decision made on an older reading is never carried out.
     version = models.PositiveIntegerField(default=0)
 
+    #: The steps, oldest first, where vms.engine.journal read the operation.
+    journal: list[OperationStep]
+
     class Meta:
         ordering = ["-created_at", "-id"]
         verbose_name = _("operation")

@@ -8,6 +8,7 @@ import structlog
 from celery import shared_task
 from kombu.exceptions import OperationalError
 
+from vms import queues
 from vms.engine import advance as engine
 from vms.engine import sweep as sweeping
 
@@ -24,17 +25,17 @@ def advance(vm_id: str) -> None:
 def sweep() -> None:
     """Wake every operation that is due. Beat sends this every second."""
     for vm_id in sweeping.due():
-        wake(vm_id)
+        wake(vm_id, queues.DUE)
 
 
-def wake(vm_id: UUID) -> bool:
+def wake(vm_id: UUID, queue: str = queues.NOW) -> bool:
     """Have a worker look at a VM soon.
 
     Returns:
         False when the broker cannot be reached. Nothing is lost: the sweep finds the operation when it is due.
     """
     try:
-        advance.delay(str(vm_id))
+        advance.apply_async([str(vm_id)], queue=queue)
     except OperationalError as error:
         log.warning("broker unreachable; the sweep will find it", vm=str(vm_id), error=str(error))
         return False

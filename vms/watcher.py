@@ -17,7 +17,7 @@ import structlog
 from django.db import close_old_connections
 from django.utils import timezone
 
-from vms import tasks
+from vms import queues, tasks
 from vms.domain.operation import Stage
 from vms.engine import sweep, sync
 from vms.hypervisor import connections
@@ -97,7 +97,7 @@ class HostWatcher(threading.Thread):
     def _list(self) -> None:
         at = timezone.now()
         for vm_id in sync.listing(self.host, connections.get(self.host.uri).domains(), at):
-            self._wake(vm_id)
+            self._wake(vm_id, queues.DUE)
 
     def _show_life(self) -> None:
         close_old_connections()
@@ -134,10 +134,10 @@ class HostWatcher(threading.Thread):
         except DomainNotFound:
             sync.gone(vm.pk)
         else:
-            sync.apply(vm.pk, domain, at)
+            sync.apply(vm, domain, at)
 
-    def _wake(self, vm_id: UUID) -> None:
-        if not tasks.wake(vm_id):
+    def _wake(self, vm_id: UUID, queue: str = queues.NOW) -> None:
+        if not tasks.wake(vm_id, queue):
             sweep.wake_soon(vm_id)
 
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from tests.support.fake import FakeDaemon
 from tests.support.waiting import wait_until
+from vms import queues
 from vms.engine import sweep, sync
 from vms.engine.advance import advance
 from vms.hypervisor import connections
@@ -48,7 +49,7 @@ class Engine:
         if self.hears:
             self._heard.put(event.uuid)
 
-    def wake(self, vm_id: UUID) -> bool:
+    def wake(self, vm_id: UUID, queue: str = queues.NOW) -> bool:
         """Take a wake as the broker would."""
         self.wakes.put(vm_id)
         return True

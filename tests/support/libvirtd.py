@@ -5,6 +5,7 @@ a temporary directory of its own, so it knows nothing of the machine's real libv
 root it runs as the user QEMU runs as, because a session daemon of root would be the system's.
 """
 
+import contextlib
 import os
 import pwd
 import random
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from vms.demo.image import GuestImage
 
@@ -56,7 +58,7 @@ class PrivateLibvirtd:
         """The daemon's process id while it runs."""
         return self._process.pid if self._process and self._process.poll() is None else None
 
-    def __enter__(self) -> "PrivateLibvirtd":
+    def __enter__(self) -> Self:
         try:
             self.start()
         except BaseException:
@@ -89,7 +91,9 @@ class PrivateLibvirtd:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl+C in the terminal is for the tests, which then stop the daemon
-                **self._credentials(),
+                user=self._user.pw_uid if self._user else None,
+                group=self._user.pw_gid if self._user else None,
+                extra_groups=[] if self._user else None,
             )
         if not _wait(self._answers, _START_TIMEOUT):
             raise LibvirtdError(f"libvirtd did not start:\n{self.log_tail()}")
@@ -182,11 +186,6 @@ class PrivateLibvirtd:
         }
         return {"PATH": os.environ["PATH"], "LC_ALL": "C"} | {key: str(self.directory / p) for key, p in paths.items()}
 
-    def _credentials(self) -> dict[str, object]:
-        if self._user is None:
-            return {}
-        return {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
-
 
 def _user(name: str) -> pwd.struct_passwd | None:
     try:
@@ -203,10 +202,8 @@ def _program(name: str) -> str:
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass
 
 
 def _wait(condition: Callable[[], bool], timeout: float) -> bool:

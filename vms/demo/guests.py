@@ -8,9 +8,9 @@ import uuid
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
+from xml.sax.saxutils import escape, quoteattr
 
 from lxml import etree
-from lxml.builder import E, ElementMaker
 
 from vms.demo.image import GuestImage
 
@@ -21,7 +21,6 @@ DEFAULT_MEMORY_MIB = 128
 
 EmulatorType = Literal["kvm", "qemu"]
 _UUID_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, MARKER_NAMESPACE)
-_marker = ElementMaker(namespace=MARKER_NAMESPACE, nsmap={"portal": MARKER_NAMESPACE})
 
 
 @dataclass(frozen=True)
@@ -97,43 +96,44 @@ def domain_xml(
     """
     name = f"{prefix}{guest.name}"
     arguments = f"console=tty0 console=ttyS0 quiet panic=-1 portal.name={name} {guest.temper.kernel_arguments()}"
-    serial = (
-        E.serial(E.source(path=str(serial_log), append="on"), E.target(port="0"), type="file")
-        if serial_log
-        else E.serial(E.target(port="0"), type="pty")
-    )
-    devices = E.devices(
-        E.controller(type="usb", model="none"),
-        serial,
-        E.graphics(E.listen(type="address", address="127.0.0.1"), type="vnc", autoport="yes"),
-        E.video(E.model(type="vga")),
-        E.memballoon(model="none"),
-    )
+    serial = "<serial type='pty'/>"
+    if serial_log is not None:
+        serial = f"<serial type='file'><source path={quoteattr(str(serial_log))} append='on'/></serial>"
+    channel = ""
     if guest.agent_channel:
-        devices.append(E.channel(E.source(mode="bind"), E.target(type="virtio", name=AGENT_CHANNEL), type="unix"))
-    domain = E.domain(
-        E.name(name),
-        E.uuid(str(uuid)),
-        E.title(f"Demo guest {name}"),
-        E.description(guest.description),
-        E.metadata(_marker.demo(instance=instance, guest=guest.name)),
-        E.memory(str(memory_mib), unit="MiB"),
-        E.vcpu("1"),
-        E.os(
-            E.type("hvm", arch="x86_64", machine="pc"),
-            E.kernel(str(image.kernel)),
-            E.initrd(str(image.initrd)),
-            E.cmdline(arguments),
-        ),
-        E.features(E.acpi(), E.apic()),
-        E.clock(offset="utc"),
-        E.on_poweroff("destroy"),
-        E.on_reboot(on_reboot),
-        E.on_crash("destroy"),
-        devices,
-        type=emulator_type,
-    )
-    return etree.tostring(domain, pretty_print=True, encoding="unicode")
+        channel = f"<channel type='unix'><source mode='bind'/><target type='virtio' name='{AGENT_CHANNEL}'/></channel>"
+    return f"""\
+<domain type='{emulator_type}'>
+  <name>{escape(name)}</name>
+  <uuid>{uuid}</uuid>
+  <title>Demo guest {escape(name)}</title>
+  <description>{escape(guest.description)}</description>
+  <metadata>
+    <portal:demo xmlns:portal='{MARKER_NAMESPACE}' instance={quoteattr(instance)} guest={quoteattr(guest.name)}/>
+  </metadata>
+  <memory unit='MiB'>{memory_mib}</memory>
+  <vcpu>1</vcpu>
+  <os>
+    <type arch='x86_64' machine='pc'>hvm</type>
+    <kernel>{escape(str(image.kernel))}</kernel>
+    <initrd>{escape(str(image.initrd))}</initrd>
+    <cmdline>{escape(arguments)}</cmdline>
+  </os>
+  <features><acpi/><apic/></features>
+  <clock offset='utc'/>
+  <on_poweroff>destroy</on_poweroff>
+  <on_reboot>{on_reboot}</on_reboot>
+  <on_crash>destroy</on_crash>
+  <devices>
+    <controller type='usb' model='none'/>
+    {serial}
+    {channel}
+    <graphics type='vnc' autoport='yes'><listen type='address' address='127.0.0.1'/></graphics>
+    <video><model type='vga'/></video>
+    <memballoon model='none'/>
+  </devices>
+</domain>
+"""
 
 
 def marker_instance(domain_definition: str) -> str | None:

@@ -31,10 +31,9 @@ _LIBRARY_DIRS = ("usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib", 
 _MODULE = re.compile(r"^(?P<name>.+)\.ko(?:\.(?P<compression>xz|zst))?$")
 # The agent's channel and the power button; a kernel that has one of them built in needs no module for it.
 _MODULES = ("virtio_pci", "virtio_console", "button", "evdev")
-_APPLETS = (
-    "acpid cat chmod cp cut echo env grep hostname insmod kill ln ls mkdir mkfifo mknod mount mv poweroff ps "
-    "readlink reboot rm rmdir setsid sh sleep stty sync tail touch tr true umount uname"
-).split()
+_APPLETS = """
+    acpid cat grep hostname insmod ln ls mkdir mkfifo mount poweroff reboot setsid sh sleep sync touch
+""".split()  # noqa: SIM905 - a list of words reads best as words
 
 
 class ImageError(RuntimeError):
@@ -164,8 +163,8 @@ def _library(root: Path, name: str) -> Path | None:
     for directory in _LIBRARY_DIRS:
         path = root / directory / name
         # An absolute symbolic link would lead out of the tree, to the host's own library.
-        if path.is_symlink() and os.readlink(path).startswith("/"):
-            path = root / os.readlink(path).lstrip("/")
+        if path.is_symlink() and path.readlink().is_absolute():
+            path = root / path.readlink().relative_to("/")
         if path.is_file():
             return path
     return None
@@ -173,21 +172,7 @@ def _library(root: Path, name: str) -> Path | None:
 
 def _add_modules(archive: Archive, packages: PackageTree) -> None:
     """The kernel modules, uncompressed, and `/etc/modules`: their paths, each after those it depends on."""
-    trees = [
-        path for lib in ("usr/lib/modules", "lib/modules") for path in packages.root.glob(f"{lib}/*") if path.is_dir()
-    ]
-    if not trees:
-        raise ImageError("the kernel packages hold no modules")
-    files: dict[str, Path] = {}
-    builtin: set[str] = set()
-    for tree in trees:
-        for path in tree.rglob("*.ko*"):
-            if match := _MODULE.match(path.name):
-                files[match["name"].replace("-", "_")] = path
-        if (tree / "modules.builtin").is_file():
-            lines = (tree / "modules.builtin").read_text().split()
-            builtin.update(Path(line).stem.replace("-", "_") for line in lines)
-
+    files, builtin = _available_modules(packages.root)
     ordered: dict[str, bytes] = {}
 
     def add(name: str) -> None:
@@ -205,6 +190,22 @@ def _add_modules(archive: Archive, packages: PackageTree) -> None:
     for name, data in ordered.items():
         archive.file(f"lib/modules/{name}.ko", data)
     archive.file("etc/modules", "".join(f"/lib/modules/{name}.ko\n" for name in ordered).encode())
+
+
+def _available_modules(root: Path) -> tuple[dict[str, Path], set[str]]:
+    """The kernel's modules by name, and the names of those that are built into it."""
+    files: dict[str, Path] = {}
+    builtin: set[str] = set()
+    for tree in (path for place in ("usr/lib/modules", "lib/modules") for path in root.glob(f"{place}/*")):
+        for path in tree.rglob("*.ko*"):
+            if match := _MODULE.match(path.name):
+                files[match["name"].replace("-", "_")] = path
+        listing = tree / "modules.builtin"
+        if listing.is_file():
+            builtin.update(Path(line).stem.replace("-", "_") for line in listing.read_text().split())
+    if not files:
+        raise ImageError("the kernel packages hold no modules")
+    return files, builtin
 
 
 def _decompressed(path: Path, packages: PackageTree) -> bytes:

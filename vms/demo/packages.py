@@ -103,6 +103,7 @@ def _run(command: Sequence[str], cwd: Path | None = None) -> str:
     if done.returncode != 0:
         complaint = done.stderr.strip() or done.stdout.strip()
         raise PackageError(
-            f"`{' '.join(command)}` failed: {complaint}\nRun `apt-get update` as root, check the network, and try again."
+            f"`{' '.join(command)}` failed: {complaint}\n"
+            "Run `apt-get update` as root, check the network, and try again."
         )
     return done.stdout

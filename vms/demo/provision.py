@@ -9,6 +9,7 @@ import os
 import shutil
 import stat
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -17,6 +18,7 @@ import libvirt
 from lxml import etree
 
 from vms.demo.guests import (
+    AGENT_CHANNEL,
     DEFAULT_PREFIX,
     DEMO_GUESTS,
     EmulatorType,
@@ -26,8 +28,9 @@ from vms.demo.guests import (
 )
 from vms.demo.image import GuestImage, build_guest_image
 
-_TRIAL_TIMEOUT = 20.0  # seconds; with working KVM the guest is ready in two
-_SHARED_PLACES = (Path("/var/lib/libvirt/images"), Path("/var/tmp"))
+_TRIAL_TIMEOUT = 10.0  # seconds; with working KVM the guest is ready in two
+# The owner of what is found in the second is checked before it is used.
+_SHARED_PLACES = (Path("/var/lib/libvirt/images"), Path("/var/tmp"))  # noqa: S108
 
 
 class ProvisionError(RuntimeError):
@@ -66,28 +69,46 @@ def define_demo_guests(
 
 def remove_demo_guests(conn: libvirt.virConnect, instance: str) -> list[str]:
     """Power off and undefine the domains that this instance made as demo guests; their names."""
-    removed = []
-    for domain in conn.listAllDomains():
-        try:
-            if marker_instance(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)) != instance:
-                continue
-            name = domain.name()
-            if domain.isActive():
-                with contextlib.suppress(libvirt.libvirtError):  # it may go down by itself this very moment
-                    domain.destroy()
-            # A transient one (the trial of a killed process) is gone with its power.
-            if domain.UUIDString() in {each.UUIDString() for each in conn.listAllDomains()}:
-                domain.undefineFlags(
-                    libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
-                    | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-                    | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
-                )
-        except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:  # removed by another hand
-                raise
-            continue
-        removed.append(name)
-    return removed
+    ours = [domain for domain in conn.listAllDomains() if _instance_of(domain) == instance]
+    if not ours:
+        return []
+    # At the same time: on a host that is slow to collect dead processes each takes some seconds.
+    with ThreadPoolExecutor(max_workers=len(ours)) as executor:
+        names = executor.map(_remove, ours)
+    return sorted(name for name in names if name is not None)
+
+
+def _instance_of(domain: libvirt.virDomain) -> str | None:
+    try:
+        return marker_instance(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:  # removed by another hand
+            return None
+        raise
+
+
+def _remove(domain: libvirt.virDomain) -> str | None:
+    """Power off and undefine; the domain's name, or None if another hand removed it first."""
+    try:
+        name = domain.name()
+        persistent = domain.isPersistent()
+        if domain.isActive():
+            try:
+                domain.destroy()
+            except libvirt.libvirtError as error:
+                if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:  # it went down by itself
+                    raise
+        if persistent:  # a transient one, the trial of a killed process, is gone with its power
+            domain.undefineFlags(
+                libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+                | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+                | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+            )
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+            raise
+        return None
+    return str(name)
 
 
 def usable_emulator_type(
@@ -134,8 +155,8 @@ def usable_emulator_type(
 
 def agent_connected(domain: libvirt.virDomain) -> bool:
     """Whether the guest agent is connected to its channel now; False when there is no channel."""
-    states = etree.fromstring(domain.XMLDesc()).xpath("devices/channel/target[@type='virtio']/@state")
-    return states == ["connected"]
+    target = etree.fromstring(domain.XMLDesc()).find(f"devices/channel/target[@name='{AGENT_CHANNEL}']")
+    return target is not None and target.get("state") == "connected"
 
 
 def provide_image(conn: libvirt.virConnect, uri: str, home: Path, instance: str) -> GuestImage:
@@ -181,10 +202,11 @@ def _offers(conn: libvirt.virConnect, emulator_type: EmulatorType) -> bool:
 
 def _qemu_user(conn: libvirt.virConnect, uri: str) -> tuple[int, int]:
     """Numeric user and group that this connection's QEMU processes run as."""
-    labels = etree.fromstring(conn.getCapabilities()).xpath("host/secmodel[model='dac']/baselabel/text()")
-    if labels:  # a privileged daemon: "+64055:+108"
-        user, group = str(labels[0]).split(":")
-        return int(user), int(group)
+    for model in etree.fromstring(conn.getCapabilities()).findall("host/secmodel"):
+        label = model.findtext("baselabel")
+        if model.findtext("model") == "dac" and label:  # a privileged daemon: "+64055:+108"
+            user, group = label.split(":")
+            return int(user), int(group)
     for socket in parse_qs(urlsplit(uri).query).get("socket", []):
         owner = Path(socket).stat()  # a session daemon, perhaps another user's: QEMU runs as its owner
         return owner.st_uid, owner.st_gid

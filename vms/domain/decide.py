@@ -1,8 +1,8 @@
 """The authority on what an operation does next, from its journal and one look at its VM.
 
 `decide` never trusts that a call had an effect: it looks at what the hypervisor shows. A call whose answer was never
-recorded is verified, after a time in which the hypervisor may still be carrying it out, before it is sent again; asking
-a guest is harmless to repeat and is repeated at once.
+recorded is verified, after a time in which the hypervisor may still be carrying it out, before it is sent again; what
+is harmless to repeat (marking a run, asking a guest) is repeated at once.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ SETTLE = timedelta(seconds=5)
 RETRY_GAPS = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 4, 8, 16))
 #: Ask again at once after a worker died while asking, but not for ever: something about the call may kill workers.
 MAX_UNANSWERED_ASKS = 3
+#: A power-off marks its run first, so that it ends no other; a hung VM may swallow that call and must not hold it up.
+MAX_UNANSWERED_MARKS = 2
 #: How often to look at a VM whose change cannot be timed, when no event arrives.
 LOOK_AGAIN = timedelta(seconds=2)
 
@@ -75,8 +77,15 @@ def decide(op: Operation, seen: Observation, now: datetime) -> Move:
     """
     if op.stage is Stage.ENDED:
         raise ValueError("an operation that has ended has no next move")
-    if now >= op.hard_deadline_at:
-        return _leave_running(op, seen, Finish(Outcome.FAILED, Failure.DEADLINE))
+    move = _next(op, seen, now)
+    if now < op.hard_deadline_at:
+        return Wait(min(move.until, op.hard_deadline_at)) if isinstance(move, Wait) else move
+    # What has come true by now counts, however late somebody looks.
+    return move if isinstance(move, Finish) else _leave_running(op, seen, Finish(Outcome.FAILED, Failure.DEADLINE))
+
+
+def _next(op: Operation, seen: Observation, now: datetime) -> Move:
+    """Return the next move as if there were no hard deadline."""
     match op.stage:
         case Stage.STARTING:
             return _starting(op, seen, now)
@@ -99,7 +108,7 @@ def decide_unreachable(op: Operation, now: datetime) -> Move:
     """Return the next move while the VM's host cannot be reached: wait for it until the hard deadline."""
     if now >= op.hard_deadline_at:
         return Finish(Outcome.FAILED, Failure.HOST_UNREACHABLE)
-    return Wait(now + LOOK_AGAIN)
+    return Wait(min(now + LOOK_AGAIN, op.hard_deadline_at))
 
 
 def decide_gone() -> Move:
@@ -114,17 +123,26 @@ def _bring_down(op: Operation, seen: Observation, now: datetime) -> Move:
     if seen.down:
         return _is_down(op, seen, now)
     if op.run_token is None and op.last(StepKind.DESTROY) is None:
-        prepared = op.last(StepKind.PREPARE)
-        if op.graceful or prepared is None or prepared.answered_at is None:
-            return _retried(op, StepKind.PREPARE, op.stage, now, Failure.PREPARE_FAILED)
+        if op.graceful:
+            return _retried(op, StepKind.PREPARE, op.stage, now, Failure.PREPARE_FAILED, seen)
+        if op.last(StepKind.PREPARE) is None or 0 < op.unanswered_in_a_row(StepKind.PREPARE) < MAX_UNANSWERED_MARKS:
+            return Call(StepKind.PREPARE, op.stage)
         # A hung QEMU takes no token, and is just what Power off is for.
         return Call(StepKind.DESTROY, Stage.DESTROYING)
-    if seen.run_token != op.run_token:
+    if _another_run(op, seen):
         # It went down and somebody has started it again. A new run is never touched.
         return Finish(Outcome.OTHER_HAND)
     if op.stage is Stage.DESTROYING or not op.graceful:
         return _destroy(op, seen, now)
     return _ladder(op, seen, now)
+
+
+def _another_run(op: Operation, seen: Observation) -> bool:
+    """True when what runs now is not the run that is to be brought down."""
+    if op.run_token is not None:
+        return seen.run_token != op.run_token
+    # Without a token only a destroy that is known to have worked tells. A token that shows up late is our own mark.
+    return any(step.ok for step in op.all(StepKind.DESTROY))
 
 
 def _ladder(op: Operation, seen: Observation, now: datetime) -> Move:
@@ -142,7 +160,7 @@ def _ladder(op: Operation, seen: Observation, now: datetime) -> Move:
     press_at = _next_press(op, now) if seen.acpi else None
     if press_at is not None and now >= press_at:
         return Call(StepKind.PRESS_BUTTON, Stage.WAITING, starts_delay=asked_at is None)
-    if press_at is None and not _agent_accepted(op):
+    if press_at is None and not _may_have_heard(op, seen):
         # Nobody there to ask: no agent that listens, and no power button.
         if op.policy.force:
             return _destroy(op, seen, now)
@@ -151,8 +169,21 @@ def _ladder(op: Operation, seen: Observation, now: datetime) -> Move:
     return Wait(min(moments))
 
 
-def _agent_accepted(op: Operation) -> bool:
-    return any(step.ok for step in op.all(StepKind.ASK_AGENT))
+def _may_have_heard(op: Operation, seen: Observation) -> bool:
+    """True when the agent took a request, or an answer is lost and the guest may be going down by it."""
+    asks = op.all(StepKind.ASK_AGENT)
+    if any(step.ok for step in asks):
+        return True
+    refused = any(step.answered_at is not None for step in asks)
+    return any(step.answered_at is None for step in asks) and not (refused and seen.agent_connected)
+
+
+def _agent_took_it(op: Operation) -> Step | None:
+    """Return the request that the agent took, or may have taken: the answer is lost and the agent has left since."""
+    asks = op.all(StepKind.ASK_AGENT)
+    if any(step.answered_at is not None for step in asks):
+        return next((step for step in asks if step.ok), None)
+    return asks[-1] if 0 < len(asks) < MAX_UNANSWERED_ASKS else None
 
 
 def _worth_asking(op: Operation, kind: StepKind) -> bool:
@@ -168,10 +199,12 @@ def _next_press(op: Operation, now: datetime) -> datetime:
     if last is not None:
         lost = last.answered_at is None and op.unanswered_in_a_row(StepKind.PRESS_BUTTON) < MAX_UNANSWERED_ASKS
         return now if lost else last.at + timedelta(seconds=PRESS_AGAIN_EVERY)
-    accepted = next((step for step in op.all(StepKind.ASK_AGENT) if step.ok), None)
-    if accepted is None or op.policy is None:
+    taken = _agent_took_it(op)
+    if taken is None or op.asked_at is None or op.policy is None:
         return now
-    return accepted.at + timedelta(seconds=op.policy.delay / 2)
+    # Half of what was left of the delay: all of it but for a request that had to be repeated.
+    end = op.asked_at + timedelta(seconds=op.policy.delay)
+    return taken.at + max(end - taken.at, timedelta()) / 2
 
 
 def _destroy(op: Operation, seen: Observation, now: datetime) -> Move:
@@ -192,7 +225,9 @@ def _is_down(op: Operation, seen: Observation, now: datetime) -> Move:
 
 
 def _how_it_went_down(op: Operation, seen: Observation) -> Outcome:
-    if op.last(StepKind.DESTROY) is not None:
+    destroys = op.all(StepKind.DESTROY)
+    # A destroy that is not known to have worked may have come too late: the guest had gone down by itself.
+    if any(step.ok for step in destroys) or (destroys and seen.down_reason is not DownReason.GUEST):
         return Outcome.FORCED
     if op.last(StepKind.DISCARD_MEMORY) is not None:
         return Outcome.DONE
@@ -274,30 +309,38 @@ def _retried(
     last = op.last(kind)
     if last is None:
         return Call(kind, stage)
-    not_before = _not_before(op, last)
-    if not_before is None:
-        finish = Finish(Outcome.FAILED, failure)
-        return finish if seen is None else _leave_running(op, seen, finish)
+    attempts = len(op.all(kind))
+    not_before = _not_before(last, attempts)
     if now < not_before:
         return Wait(not_before)
-    return Call(kind, stage)
+    if attempts <= len(RETRY_GAPS):
+        return Call(kind, stage)
+    finish = Finish(Outcome.FAILED, failure)
+    return finish if seen is None else _leave_running(op, seen, finish)
 
 
-def _not_before(op: Operation, last: Step) -> datetime | None:
-    """Return when a call may be sent again, or None when it was sent often enough."""
-    attempts = len(op.all(last.kind))
-    if attempts > len(RETRY_GAPS):
-        return None
+def _not_before(last: Step, attempts: int) -> datetime:
+    """Return when a call may be sent again, or given up after the last attempt."""
+    if last.answered_at is None and last.kind is StepKind.PREPARE:
+        return last.at
     if last.answered_at is None or last.ok:
         return last.at + SETTLE
-    return last.answered_at + RETRY_GAPS[attempts - 1]
+    return last.answered_at + (RETRY_GAPS[attempts - 1] if attempts <= len(RETRY_GAPS) else timedelta())
 
 
 def _leave_running(op: Operation, seen: Observation, finish: Finish) -> Move:
     """End the operation without the VM having gone down: take back every intent first."""
-    if seen.down or op.last(StepKind.PREPARE) is None or not op.graceful or seen.run_token != op.run_token:
+    if seen.down or not _may_be_armed(op, seen):
         return finish
     relents = op.all(StepKind.RELENT)
     if any(step.ok for step in relents) or len(relents) >= MAX_UNANSWERED_ASKS:
         return finish
     return Call(StepKind.RELENT, op.stage)
+
+
+def _may_be_armed(op: Operation, seen: Observation) -> bool:
+    """True when a reset by the guest may end this run: by our doing, or by that of an operation this one superseded."""
+    if op.run_token is None:
+        # The answer to our mark may be lost.
+        return seen.reset_ends_run and op.last(StepKind.PREPARE) is not None
+    return seen.run_token == op.run_token and (op.graceful or seen.reset_ends_run)

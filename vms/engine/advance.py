@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from uuid import UUID
 
 import structlog
@@ -19,7 +20,7 @@ from vms.domain.observation import Observation
 from vms.domain.operation import StepKind
 from vms.engine import journal, lease, sync
 from vms.hypervisor import connections
-from vms.hypervisor.base import DomainNotFound, HostUnreachable, Hypervisor, HypervisorError, RunChanged
+from vms.hypervisor.base import DomainNotFound, HostUnreachable, Hypervisor, HypervisorError
 from vms.models import Operation, VirtualMachine
 
 log = structlog.get_logger(__name__)
@@ -46,30 +47,59 @@ class _Look:
     gone: bool = False
 
 
+class _Then(Enum):
+    """What follows a move."""
+
+    REST = "rest"
+    DECIDE = "decide"
+    LOOK = "look"
+    READ = "read"
+    """Somebody changed the operation, or overtook it, since it was read."""
+
+
 def _go_on(vm_id: UUID) -> None:
     vm = VirtualMachine.objects.select_related("host").get(pk=vm_id)
-    look: _Look | None = None
+    look = _look(vm)
+    row = journal.active(vm_id)
     for _ in range(_MOVES_AT_ONCE):
-        if look is None:
-            look = _look(vm)
-        row = journal.active(vm_id)
         if row is None:
             return
-        move = _decide(row, look)
-        match move:
-            case Call():
-                _call(row, move)
-                look = None
-            case Note():
-                journal.note(row, move, look.at, _describe(look.seen))
-            case Wait():
-                if journal.wait(row, move.until, look.at):
-                    return
-            case Finish():
-                with transaction.atomic():
-                    if journal.finish(row, move, look.at):
-                        sync.settle(vm_id)
+        match _carry_out(row, _decide(row, look), look):
+            case _Then.REST:
+                return
+            case _Then.LOOK:
+                look = _look(vm)
+            case _Then.READ:
+                row = journal.active(vm_id)
     raise RuntimeError(f"the operation of VM {vm_id} does not come to rest")
+
+
+def _carry_out(row: Operation, move: Move, look: _Look) -> _Then:
+    match move:
+        case Call():
+            return _Then.LOOK if _call(row, move) else _Then.READ
+        case Note():
+            return _Then.DECIDE if _note(row, move, look) else _Then.READ
+        case Wait():
+            return _Then.REST if journal.wait(row, move.until, look.at) else _Then.READ
+        case Finish():
+            return _Then.REST if _finish(row, move, look) else _Then.READ
+
+
+def _note(row: Operation, move: Note, look: _Look) -> bool:
+    with transaction.atomic():
+        if not journal.note(row, move, look.at, _describe(look.seen)):
+            return False
+        sync.settle(row.vm_id)
+        return True
+
+
+def _finish(row: Operation, move: Finish, look: _Look) -> bool:
+    with transaction.atomic():
+        if not journal.finish(row, move, look.at):
+            return False
+        sync.settle(row.vm_id)
+        return True
 
 
 def _look(vm: VirtualMachine) -> _Look:
@@ -82,7 +112,7 @@ def _look(vm: VirtualMachine) -> _Look:
     except DomainNotFound:
         sync.gone(vm.pk)
         return _Look(at, gone=True)
-    sync.apply(vm.pk, domain, at)
+    sync.apply(vm, domain, at)
     return _Look(at, seen=domain.seen)
 
 
@@ -95,29 +125,29 @@ def _decide(row: Operation, look: _Look) -> Move:
     return decide(journal.as_decided(row), look.seen, timezone.now())
 
 
-def _call(row: Operation, call: Call) -> None:
-    """Write a call down, make it, and write its answer down."""
+def _call(row: Operation, call: Call) -> bool:
+    """Write a call down, make it, and write its answer down.
+
+    Returns:
+        False when the operation was changed meanwhile, so that the call was not made.
+    """
     step = journal.begin_call(row, call, timezone.now())
     if step is None:
-        return
+        return False
     try:
         token = _make(call.kind, row, connections.get(row.vm.host.uri))
     except HostUnreachable as error:
         # Whether it had its effect is not known, so it stays unanswered; the next look tells.
         log.warning("connection lost in a call", call=str(call.kind), vm=str(row.vm_id), error=str(error))
         connections.forget(row.vm.host.uri)
-        return
-    except RunChanged as error:
-        journal.answer(step, ok=False, detail=str(error))
-        return
     except HypervisorError as error:
         log.warning("call failed", call=str(call.kind), vm=str(row.vm_id), error=str(error))
         journal.answer(step, ok=False, detail=str(error))
-        return
-    with transaction.atomic():
-        journal.answer(step, ok=True)
+    else:
         if token is not None:
             journal.set_run_token(row, token)
+        journal.answer(step, ok=True)
+    return True
 
 
 def _make(kind: StepKind, row: Operation, hypervisor: Hypervisor) -> str | None:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import transaction
-from django.db.models import F, Max
+from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 
 from vms.domain import operation as op
@@ -26,7 +26,7 @@ from vms.engine import outcomes
 from vms.models import Operation, OperationStep, VirtualMachine
 
 #: A new operation is swept up this soon when the message that should wake it is lost.
-FIRST_WAKE = timedelta(seconds=1)
+FIRST_WAKE = timedelta(seconds=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,18 @@ class Request:
 
 
 def active(vm_id: UUID) -> Operation | None:
-    """Return the operation that is active on a VM."""
-    return Operation.objects.exclude(stage=Stage.ENDED).select_related("vm__host").filter(vm_id=vm_id).first()
+    """Return the operation that is active on a VM, with its journal."""
+    return _with_journal().exclude(stage=Stage.ENDED).filter(vm_id=vm_id).first()
+
+
+def read(pk: UUID) -> Operation:
+    """Return one operation, with its journal."""
+    return _with_journal().get(pk=pk)
+
+
+def _with_journal() -> QuerySet[Operation]:
+    steps = Prefetch("steps", OperationStep.objects.order_by("number"), to_attr="journal")
+    return Operation.objects.select_related("vm__host").prefetch_related(steps)  # type: ignore[no-redef]
 
 
 def as_decided(row: Operation) -> op.Operation:
@@ -64,9 +74,7 @@ def as_decided(row: Operation) -> op.Operation:
         deadline_at=row.deadline_at,
         cancel_requested=row.cancel_requested,
         brought_down=Outcome(row.brought_down) if row.brought_down else None,
-        steps=tuple(
-            op.Step(StepKind(step.kind), step.at, step.answered_at, step.ok) for step in row.steps.order_by("number")
-        ),
+        steps=tuple(op.Step(StepKind(step.kind), step.at, step.answered_at, step.ok) for step in row.journal),
     )
 
 
@@ -134,6 +142,7 @@ def answer(step: OperationStep, *, ok: bool, detail: str = "") -> None:
 def set_run_token(row: Operation, token: str) -> None:
     """Write down which run the operation acts upon; once, and whatever else was changed on it meanwhile."""
     Operation.objects.filter(pk=row.pk, run_token="").update(run_token=token)
+    row.run_token = token
 
 
 def note(row: Operation, move: Note, now: datetime, detail: str = "") -> bool:
@@ -157,8 +166,7 @@ def finish(row: Operation, move: Finish, now: datetime) -> bool:
     """End the operation, with its event. The VM's status is the caller's to set, in the same transaction."""
     detail = ""
     if move.failure is not Failure.NONE:
-        failed = row.steps.filter(ok=False).exclude(detail="").order_by("number").last()
-        detail = failed.detail if failed is not None else ""
+        detail = next((step.detail for step in reversed(row.journal) if step.detail and not step.ok), "")
     with transaction.atomic():
         if not _change(
             row,
@@ -201,7 +209,7 @@ def extend(row: Operation, seconds: int, actor: User | AnonymousUser) -> bool:
         changes["deadline_at"] = row.deadline_at + more
     else:
         # Its guest was not asked yet, so the delay is not running yet.
-        changes["delay"] = F("delay") + seconds
+        changes["delay"] = (row.delay or 0) + seconds
     return _steered(row, StepKind.EXTEND, actor, timezone.now(), detail=f"+{seconds} s", **changes)
 
 
@@ -231,19 +239,24 @@ def _steered(
 
 
 def _change(row: Operation, **changes: Any) -> bool:
-    """Change an operation if it still is as it was read; the transition table is kept here, too."""
+    """Change an operation if it still is as it was read; the transition table is kept here, too.
+
+    Returns:
+        False when it is not: nothing was changed, and what was read is not to be trusted any more.
+    """
     stage = Stage(changes.get("stage", row.stage))
     if stage != row.stage and stage not in op.TRANSITIONS[Stage(row.stage)]:
         raise ValueError(f"no transition from {row.stage} to {stage}")
-    changed = Operation.objects.filter(pk=row.pk, stage=row.stage, version=row.version).update(
-        version=F("version") + 1, **changes
-    )
-    if not changed:
+    changes["version"] = row.version + 1
+    if not Operation.objects.filter(pk=row.pk, stage=row.stage, version=row.version).update(**changes):
         return False
-    row.refresh_from_db(fields=[*changes, "version"])
+    for name, value in changes.items():
+        setattr(row, name, value)
     return True
 
 
 def _add_step(row: Operation, kind: StepKind, at: datetime, **fields: Any) -> OperationStep:
-    number = (row.steps.aggregate(last=Max("number"))["last"] or 0) + 1
-    return OperationStep.objects.create(operation=row, number=number, kind=kind, at=at, **fields)
+    number = row.journal[-1].number + 1 if row.journal else 1
+    step = OperationStep.objects.create(operation=row, number=number, kind=kind, at=at, **fields)
+    row.journal.append(step)
+    return step

@@ -37,19 +37,30 @@ _STOPPED_WAITING = (Outcome.GAVE_UP, Outcome.CANCELLED)
 _ONE_RESET = timedelta(seconds=3)
 
 
-def apply(vm_id: UUID, domain: Domain, at: datetime) -> None:
-    """Write down one look at a domain, taken not before `at`."""
+def apply(vm: VirtualMachine, domain: Domain, at: datetime) -> None:
+    """Write down one look at a domain, taken not before `at`.
+
+    Args:
+        vm: As it was read, however long ago; it is brought up to date.
+    """
+    if vm.observed_at is not None and not _differences(vm, _columns(vm, domain, at)):
+        return
     with transaction.atomic():
-        vm = VirtualMachine.objects.select_for_update().select_related("host").get(pk=vm_id)
-        if vm.observed_at is not None and vm.observed_at > at:
+        stored = VirtualMachine.objects.select_for_update(of=("self",)).select_related("host").get(pk=vm.pk)
+        if stored.observed_at is not None and stored.observed_at > at:
             return
-        operation = _active(vm_id)
-        changes = _changes(vm, domain, operation, at)
-        if not changes and vm.observed_at is not None:
+        operation = _active(vm.pk)
+        columns = _columns(stored, domain, at)
+        status = _status(domain.seen, operation, columns["running_since"], at)
+        changes = _differences(stored, columns | {"status": status})
+        if not changes and stored.observed_at is not None:
             return
         if operation is None:
-            _tell_of_other_hands(vm, domain.seen, at)
-        VirtualMachine.objects.filter(pk=vm_id).update(observed_at=at, **changes)
+            _tell_of_other_hands(stored, domain.seen, at)
+        changes["observed_at"] = at
+        VirtualMachine.objects.filter(pk=vm.pk).update(**changes)
+    for name in (*columns, "status", "observed_at"):
+        setattr(vm, name, changes.get(name, getattr(stored, name)))
 
 
 def gone(vm_id: UUID) -> None:
@@ -89,7 +100,7 @@ def settle(vm_id: UUID) -> None:
     vm = VirtualMachine.objects.select_related("host").get(pk=vm_id)
     if vm.status == VmStatus.GONE:
         return
-    status = _status(vm, vm.seen, _active(vm_id), vm.running_since, timezone.now())
+    status = _status(vm.seen, _active(vm_id), vm.running_since, timezone.now())
     VirtualMachine.objects.filter(pk=vm_id).update(status=status)
 
 
@@ -105,7 +116,7 @@ def listing(host: Host, domains: Iterable[Domain], at: datetime) -> list[UUID]:
         vm = known.pop(UUID(domain.uuid), None)
         if vm is None:
             vm = _discovered(host, domain, quietly=first_listing)
-        apply(vm.pk, domain, at)
+        apply(vm, domain, at)
     for vm in known.values():
         if vm.observed_at is None or vm.observed_at < at:
             gone(vm.pk)
@@ -164,9 +175,7 @@ def _active(vm_id: UUID) -> Operation | None:
     return Operation.objects.filter(vm_id=vm_id).exclude(stage=Stage.ENDED).first()
 
 
-def _status(
-    vm: VirtualMachine, seen: Observation, operation: Operation | None, running_since: datetime | None, now: datetime
-) -> VmStatus:
+def _status(seen: Observation, operation: Operation | None, running_since: datetime | None, now: datetime) -> VmStatus:
     if operation is None:
         return status_at_rest(seen, running_since, now)
     started = operation.stage == Stage.COMING_UP
@@ -174,19 +183,19 @@ def _status(
     return status_while(Action(operation.action), started=started, restoring=restoring)
 
 
-def _changes(vm: VirtualMachine, domain: Domain, operation: Operation | None, at: datetime) -> dict[str, Any]:
-    """Return the columns that differ from what is stored."""
+def _columns(vm: VirtualMachine, domain: Domain, at: datetime) -> dict[str, Any]:
+    """Return what a look says of a VM, status apart, by column."""
     seen = domain.seen
-    running_since, down_since = vm.running_since, vm.down_since
-    new_run = vm.observed_at is None or vm.domain_state == DomainState.DOWN or (seen.run_token or "") != vm.run_token
+    was_down = vm.observed_at is None or vm.domain_state == DomainState.DOWN
+    # A token that was written into the run since the last look does not make it another run.
+    other_run = bool(vm.run_token) and vm.run_token != (seen.run_token or "")
     if seen.down:
         running_since = None
-        if vm.domain_state != DomainState.DOWN or vm.observed_at is None:
-            down_since = at
-    elif running_since is None or (new_run and vm.run_token):
-        # A token that was written into the run since the last look does not make it another run.
-        running_since, down_since = at, None
-    columns: dict[str, Any] = {
+        down_since = vm.down_since if was_down and vm.observed_at is not None else at
+    else:
+        running_since = at if was_down or other_run or vm.running_since is None else vm.running_since
+        down_since = None
+    return {
         "name": domain.name,
         "description": domain.description,
         "memory": domain.memory,
@@ -201,8 +210,10 @@ def _changes(vm: VirtualMachine, domain: Domain, operation: Operation | None, at
         "run_token": seen.run_token or "",
         "running_since": running_since,
         "down_since": down_since,
-        "status": _status(vm, seen, operation, running_since, at),
     }
+
+
+def _differences(vm: VirtualMachine, columns: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in columns.items() if getattr(vm, name) != value}
 
 

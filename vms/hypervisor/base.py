@@ -123,6 +123,10 @@ class Hypervisor(Protocol):
 
     capabilities: Capability
 
+    @property
+    def alive(self) -> bool:
+        """False once the connection is known to be lost or was closed. Asks nobody; never raises."""
+
     def close(self) -> None:
         """Give the connection up. Idempotent, never raises."""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import base64
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from vms.domain.observation import DomainState, DownReason, Job, Observation
-from vms.hypervisor.base import Capability, Domain, DomainEvent, EventKind, HostInfo, HypervisorError
+from vms.hypervisor.base import Capability, Domain, DomainEvent, EventKind, HostInfo, HypervisorError, Watch
 from vms.hypervisor.fake.channel import Channel
+from vms.hypervisor.subscriptions import Subscriptions
 
 SCHEME = "fake+unix"
 _IDENTITY = ("uuid", "name", "description", "memory", "vcpus")
@@ -36,11 +36,18 @@ class FakeHypervisor:
         if parts.scheme != SCHEME or not parts.path:
             raise HypervisorError(f"not a fake host's URI: {uri}")
         keepalive = float(parse_qs(parts.query).get("keepalive", ["5"])[0])
-        self._lock = threading.Lock()
-        self._watches: list[_Watch] = []
+        self._subscriptions = Subscriptions()
         self._channel = Channel(
-            unquote(parts.path), "driver", keepalive=keepalive, on_event=self._on_event, on_lost=self._on_lost
+            unquote(parts.path),
+            "driver",
+            keepalive=keepalive,
+            on_event=self._on_event,
+            on_lost=self._subscriptions.tell_lost,
         )
+
+    @property
+    def alive(self) -> bool:
+        return self._channel.lost is None
 
     def close(self) -> None:
         self._channel.close()
@@ -84,62 +91,19 @@ class FakeHypervisor:
     def screenshot(self, uuid: str) -> bytes:
         return base64.b64decode(self._channel.call("screenshot", uuid=uuid))
 
-    def watch(self, handler: Callable[[DomainEvent], None], lost: Callable[[str], None]) -> _Watch:
-        watch = _Watch(handler, lost, self._forget)
-        with self._lock:
-            self._watches.append(watch)
+    def watch(self, handler: Callable[[DomainEvent], None], lost: Callable[[str], None]) -> Watch:
+        subscription = self._subscriptions.add(handler, lost)
         try:
             self._channel.call("watch")
         except HypervisorError:
-            self._forget(watch)
+            subscription.close()
             raise
-        return watch
-
-    def _forget(self, watch: _Watch) -> None:
-        with self._lock:
-            if watch in self._watches:
-                self._watches.remove(watch)
+        return subscription
 
     def _on_event(self, fields: dict[str, Any]) -> None:
-        event = DomainEvent(fields["uuid"], EventKind(fields["kind"]), datetime.now(UTC), fields["detail"])
-        with self._lock:
-            watches = list(self._watches)
-        for watch in watches:
-            watch.tell(event)
-
-    def _on_lost(self, reason: str) -> None:
-        with self._lock:
-            watches, self._watches = self._watches, []
-        for watch in watches:
-            watch.tell_lost(reason)
-
-
-class _Watch:
-    """A subscription to the events of one connection."""
-
-    def __init__(
-        self, handler: Callable[[DomainEvent], None], lost: Callable[[str], None], forget: Callable[[_Watch], None]
-    ) -> None:
-        self._handler, self._lost, self._forget = handler, lost, forget
-        # Held while a handler runs, so that none runs on once `close` has returned; a handler itself may close.
-        self._lock = threading.RLock()
-        self._open = True
-
-    def tell(self, event: DomainEvent) -> None:
-        with self._lock:
-            if self._open:
-                self._handler(event)
-
-    def tell_lost(self, reason: str) -> None:
-        with self._lock:
-            if self._open:
-                self._open = False
-                self._lost(reason)
-
-    def close(self) -> None:
-        with self._lock:
-            self._open = False
-        self._forget(self)
+        self._subscriptions.tell(
+            DomainEvent(fields["uuid"], EventKind(fields["kind"]), datetime.now(UTC), fields["detail"])
+        )
 
 
 def _domain(fields: dict[str, Any]) -> Domain:

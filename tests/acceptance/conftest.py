@@ -1,0 +1,74 @@
+"""The portal's own processes, on a fake host or on real guests."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import libvirt
+import pytest
+from pytest_django import DjangoDbBlocker
+
+from tests.acceptance.instance import Instance
+from tests.support.fake import FakeDaemon
+from tests.support.libvirtd import PrivateLibvirtd
+from vms.demo.image import GuestImage
+from vms.demo.provision import define_demo_guests
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test here runs the portal's own processes, and one at a time: they share two cores with their guests."""
+    for item in items:
+        if "tests/acceptance" in item.nodeid:
+            item.add_marker(pytest.mark.acceptance)
+
+
+@pytest.fixture(scope="module")
+def workspace() -> Iterator[Path]:
+    """A directory with a short name, for sockets."""
+    with tempfile.TemporaryDirectory(prefix="vmp-acc-") as directory:
+        yield Path(directory)
+
+
+@pytest.fixture(scope="module")
+def fake_host(workspace: Path) -> Iterator[FakeDaemon]:
+    """A fake host that the tests of one module share."""
+    daemon = FakeDaemon(workspace)
+    daemon.start()
+    yield daemon
+    daemon.close()
+
+
+@pytest.fixture(scope="module")
+def portal(workspace: Path, fake_host: FakeDaemon, django_db_blocker: DjangoDbBlocker) -> Iterator[Instance]:
+    """A portal that manages the fake host; the models read its database."""
+    yield from _running(Instance(workspace / "home", fake_host.uri), django_db_blocker)
+
+
+@pytest.fixture(scope="module")
+def demo_guests(libvirtd: PrivateLibvirtd, guest_image: GuestImage) -> PrivateLibvirtd:
+    """A libvirtd of the module's own with the four demo guests running on it."""
+    connection = libvirt.open(libvirtd.uri)
+    try:
+        define_demo_guests(connection, libvirtd.install(guest_image), "acceptance")
+    finally:
+        connection.close()
+    return libvirtd
+
+
+@pytest.fixture(scope="module")
+def real_portal(
+    workspace: Path, demo_guests: PrivateLibvirtd, django_db_blocker: DjangoDbBlocker
+) -> Iterator[Instance]:
+    """A portal that manages real guests; the models read its database."""
+    yield from _running(Instance(workspace / "home", demo_guests.uri), django_db_blocker)
+
+
+def _running(instance: Instance, blocker: DjangoDbBlocker) -> Iterator[Instance]:
+    try:
+        instance.start()
+        with blocker.unblock(), instance.database():
+            yield instance
+    finally:
+        instance.stop()

@@ -1,0 +1,274 @@
+"""An instance of the portal as `./dev run` starts it: its own home and port, every process real.
+
+Tests drive it over HTTP, as a browser does, read its database, and kill its processes.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.cookiejar import CookieJar
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.db import connections
+from redis import Redis
+
+from portal.env import BASE_DIR, run_directory
+from tests.support.waiting import wait_until
+from vms.models import Event, Host, Operation, OperationStep, VirtualMachine
+
+#: The alias under which the tests read the instance's database.
+DATABASE = "default"
+PASSWORD = "acceptance-password"  # noqa: S105
+_START_TIMEOUT = 60.0
+_STOP_TIMEOUT = 40.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the portal answered to one request."""
+
+    status: int
+    body: str
+    url: str
+
+
+class Browser:
+    """A person's session with the portal, without a screen."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._jar = CookieJar()
+        self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self._jar))
+
+    def get(self, path: str) -> Answer:
+        """Ask for a page."""
+        return self._open(urllib.request.Request(urllib.parse.urljoin(self._url, path)))
+
+    def post(self, path: str, **fields: object) -> Answer:
+        """Send a form, with its CSRF token."""
+        token = next((cookie.value for cookie in self._jar if "csrf" in cookie.name), None) or ""
+        data = urllib.parse.urlencode({"csrfmiddlewaretoken": token, **fields}, doseq=True).encode()
+        request = urllib.request.Request(urllib.parse.urljoin(self._url, path), data)
+        return self._open(request)
+
+    def log_in(self, name: str, password: str) -> None:
+        """Log in through the login page."""
+        self.get("/login/")
+        answer = self.post("/login/", username=name, password=password)
+        if "/login/" in answer.url:
+            raise AssertionError(f"{name} could not log in: {answer.body[:500]}")
+
+    def _open(self, request: urllib.request.Request) -> Answer:
+        try:
+            with self._opener.open(request, timeout=30) as reply:
+                return Answer(reply.status, reply.read().decode(), reply.url)
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, error.read().decode(), error.url or "")
+
+
+class Person(Browser):
+    """Somebody who has logged in and knows the portal's forms."""
+
+    def act(self, action: str, machine: VirtualMachine, **fields: object) -> Operation:
+        """Confirm an action on one VM, as its dialog does, and return the operation that was accepted."""
+        answer = self.try_to(action, machine, **fields)
+        if answer.status != HTTPStatus.OK:
+            raise AssertionError(f"{action} of {machine.name} was answered {answer.status}: {answer.body[:2000]}")
+        return Operation.objects.filter(vm=machine).latest("created_at")
+
+    def try_to(self, action: str, machine: VirtualMachine, **fields: object) -> Answer:
+        """Confirm an action on one VM, whatever comes of it."""
+        return self.post(f"/vms/{action.replace('_', '-')}/", vm=machine.pk, **fields)
+
+    def steer(self, operation: Operation, verb: str) -> Answer:
+        """Press Force now, Extend or Cancel on a running operation."""
+        return self.post(f"/operations/{operation.pk}/{verb}/")
+
+
+class Instance:
+    """One running portal.
+
+    Attributes:
+        home: Its PORTAL_HOME.
+        url: Where it answers.
+    """
+
+    def __init__(self, home: Path, libvirt_uri: str, **environment: str) -> None:
+        self.home = home
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/"
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("PORTAL_", "DJANGO_"))},
+            "PORTAL_HOME": str(home),
+            "PORTAL_PORT": str(self.port),
+            "PORTAL_ADMIN_PASSWORD": PASSWORD,
+            "PORTAL_LIBVIRT_URI": libvirt_uri,
+            "PORTAL_DEMO": "0",
+            "PORTAL_WORKERS": "2",
+            **environment,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log = home.parent / f"{home.name}.log"
+
+    # The whole of it.
+
+    def start(self) -> None:
+        """Start it, and wait until it says that it runs."""
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "portal.run"], cwd=BASE_DIR, env=self._environment, stdout=log, stderr=log
+            )
+        process = self._process
+
+        def says_so() -> bool:
+            if process.poll() is not None:
+                raise AssertionError(f"the portal did not start:\n{self._log.read_text()}")
+            return "VM Portal is running" in self._log.read_text()
+
+        wait_until(says_so, "the portal runs", _START_TIMEOUT, 0.05)
+
+    def stop(self) -> None:
+        """Stop it as Ctrl+C does."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(_STOP_TIMEOUT)
+            self._process = None
+
+    @property
+    def output(self) -> str:
+        """What it wrote to the terminal."""
+        return self._log.read_text()
+
+    def log(self, name: str) -> str:
+        """Return the log of one process."""
+        return (self.home / "log" / f"{name}.log").read_text()
+
+    # Its processes.
+
+    def pid(self, name: str) -> int:
+        """Return the process id of `web`, `worker`, `beat`, `watcher` or `redis`; 0 while it is being restarted."""
+        command = [f"{sys.prefix}/bin/supervisorctl", "-s", f"unix://{self._run}/supervisor.sock", "pid", name]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        return int(answer) if answer.isdigit() else 0
+
+    def kill(self, name: str) -> int:
+        """SIGKILL one process with its children, as a crash of the machine's part would; returns its process id."""
+        pid = wait_until(lambda: self.pid(name), f"{name} runs")
+        for victim in (pid, *children(pid)):
+            kill(victim)
+        return pid
+
+    def wait_restarted(self, name: str, was: int) -> None:
+        """Wait until a process that was killed runs again."""
+        wait_until(lambda: self.pid(name) not in (0, was), f"{name} runs again", 15)
+
+    @property
+    def _run(self) -> Path:
+        return run_directory(self.home)
+
+    def redis(self) -> Redis:
+        """Return a connection to its Redis."""
+        return Redis(unix_socket_path=str(self._run / "redis.sock"))
+
+    # What it says.
+
+    def person(self, name: str = "admin", password: str = PASSWORD) -> Person:
+        """Return the session of somebody who has logged in."""
+        person = Person(self.url)
+        person.log_in(name, password)
+        return person
+
+    @contextmanager
+    def database(self) -> Iterator[None]:
+        """Let the models of this process read and write the instance's database."""
+        connection = connections[DATABASE]
+        connection.close()
+        was = connection.settings_dict["NAME"]
+        connection.settings_dict["NAME"] = str(self.home / "portal.sqlite3")
+        try:
+            yield
+        finally:
+            connection.close()
+            connection.settings_dict["NAME"] = was
+
+
+def vm(name: str) -> VirtualMachine:
+    """Return a VM once the portal has found it on its host."""
+    return wait_until(
+        lambda: VirtualMachine.objects.select_related("host").filter(name=name).first(), f"{name} was found", 20
+    )
+
+
+def operation(pk: UUID | str) -> Operation:
+    """Return an operation as it is now."""
+    return Operation.objects.select_related("vm__host").get(pk=pk)
+
+
+def ended(pk: UUID | str, timeout: float = 60) -> Operation:
+    """Wait until an operation has ended, and return it."""
+    return wait_until(
+        lambda: next((row for row in [operation(pk)] if not row.active), None), "the operation has ended", timeout, 0.05
+    )
+
+
+def wait_step(pk: UUID | str, kind: str, timeout: float = 30, **fields: Any) -> OperationStep:
+    """Wait until an operation's journal has a step, and return it."""
+    steps = OperationStep.objects.filter(operation_id=pk, kind=kind, **fields)
+    return wait_until(steps.first, f"the journal has {kind}", timeout, 0.01)
+
+
+def wait_status(machine: VirtualMachine, status: str, timeout: float = 60) -> None:
+    """Wait until the portal shows a VM in a status."""
+
+    def shown() -> bool:
+        machine.refresh_from_db()
+        return machine.status == status
+
+    wait_until(shown, f"{machine.name} is {status}", timeout, 0.05)
+
+
+def messages(machine: VirtualMachine) -> list[str]:
+    """Return what the events say of a VM, oldest first."""
+    return list(Event.objects.filter(vm=machine).order_by("id").values_list("message", flat=True))
+
+
+def host() -> Host:
+    """Return the only host."""
+    return Host.objects.get()
+
+
+def children(pid: int) -> list[int]:
+    """Return the process ids of a process's children."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        found += [int(child) for child in task.read_text().split()]
+    return found
+
+
+def kill(pid: int) -> None:
+    """SIGKILL a process, if it is still there."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

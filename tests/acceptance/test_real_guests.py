@@ -1,0 +1,89 @@
+"""The main job on real guests: each of the four demo guests rebooted by its policy, force off and on."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.acceptance.instance import Instance, Person, ended, messages, vm, wait_status
+from tests.support.waiting import wait_until
+from vms.domain.operation import Outcome
+from vms.models import Operation, VirtualMachine
+
+pytestmark = pytest.mark.guest
+
+DELAY = 15
+
+
+@pytest.fixture(scope="module")
+def admin(real_portal: Instance) -> Person:
+    """The administrator, logged in."""
+    return real_portal.person()
+
+
+def set_policy(admin: Person, machine: VirtualMachine, *, force: bool, delay: int = DELAY) -> None:
+    """Set a VM's own policy through the Edit VM dialog."""
+    fields = {"graceful_delay": delay} | ({"force": "on"} if force else {})
+    answer = admin.post(f"/vms/{machine.pk}/edit/", **fields)
+    assert answer.status == 200, answer.body
+    machine.refresh_from_db()
+    assert (machine.force_power_off, machine.graceful_delay) == (force, delay)
+
+
+def calls(operation: Operation) -> list[str]:
+    """Return the calls of an operation's journal, repeated presses of the button once."""
+    made = [step.kind for step in operation.steps.order_by("number") if step.kind not in ("prepare", "relent")]
+    return [kind for number, kind in enumerate(made) if number == 0 or kind != made[number - 1]]
+
+
+@pytest.mark.behaviour(1, 2, 5)
+@pytest.mark.parametrize("force", [False, True], ids=["give up", "force"])
+@pytest.mark.parametrize(
+    ("name", "clean"),
+    [
+        ("demo-obedient", Outcome.CLEAN_AGENT),
+        ("demo-acpi", Outcome.CLEAN_ACPI),
+        ("demo-slow", None),
+        ("demo-stubborn", None),
+    ],
+)
+def test_a_guest_is_rebooted_by_its_policy(
+    real_portal: Instance, admin: Person, name: str, clean: Outcome | None, force: bool
+) -> None:
+    machine = vm(name)
+    wait_status(machine, "up")
+    set_policy(admin, machine, force=force)
+
+    operation = ended(admin.act("reboot", machine).pk, timeout=120)
+
+    assert operation.outcome == (clean or (Outcome.FORCED if force else Outcome.GAVE_UP)), list(
+        operation.steps.values_list("kind", "ok", "detail")
+    )
+    machine.refresh_from_db()
+    assert machine.status == "up"
+    assert calls(operation).count("start") == (operation.outcome != Outcome.GAVE_UP)
+    if operation.outcome == Outcome.GAVE_UP:
+        assert any("gave up" in message and "still Up" in message for message in messages(machine))
+        if name == "demo-slow":
+            check_it_obeys_late(machine)
+        else:
+            check_a_plain_shut_down_leaves_it_down(admin, machine)
+        ended(admin.act("run", machine).pk)
+
+
+def check_it_obeys_late(machine: VirtualMachine) -> None:
+    """It was asked once, and goes down at 20 s: 5 s too late, says an event."""
+    wait_status(machine, "down", 30)
+    late = wait_until(
+        lambda: next((text for text in messages(machine) if "after the portal had stopped waiting" in text), None),
+        "an event tells that it obeyed late",
+    )
+    assert "went down 5 s after" in late or "went down 6 s after" in late, late
+    assert "A graceful delay of 2" in late
+
+
+def check_a_plain_shut_down_leaves_it_down(admin: Person, machine: VirtualMachine) -> None:
+    """No intent of the reboot that was given up on is left."""
+    operation = ended(admin.act("shut_down", machine, force="yes", graceful_delay=2).pk)
+    assert operation.outcome == Outcome.FORCED
+    machine.refresh_from_db()
+    assert machine.status == "down"

@@ -1,0 +1,185 @@
+"""Each demo guest, really booted, does what it says when it is asked to go down."""
+
+import struct
+import time
+import zlib
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import libvirt
+import pytest
+from lxml import etree
+
+from tests.support.guests import BootedGuest, BootGuest
+from vms.demo.guests import DemoGuest, Temper
+from vms.demo.provision import agent_connected
+
+pytestmark = pytest.mark.guest
+
+AGENT = libvirt.VIR_DOMAIN_SHUTDOWN_GUEST_AGENT
+BUTTON = libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN
+OBEYS_WITHIN = 15.0  # seconds
+
+
+def ask(guest: BootedGuest, way: int) -> None:
+    """Ask it to shut down. libvirt's agent call returns when the guest is down, or fails after 60 s: not waited for."""
+    if way == BUTTON:
+        guest.domain.shutdownFlags(BUTTON)
+        return
+    conn = libvirt.open(guest.libvirtd.uri)
+    executor = ThreadPoolExecutor(max_workers=1)
+
+    def call() -> None:
+        try:
+            conn.lookupByUUIDString(str(guest.uuid)).shutdownFlags(AGENT)
+        except libvirt.libvirtError:
+            pass  # what the guest made of it is what the test looks at
+        finally:
+            conn.close()
+
+    executor.submit(call)
+    executor.shutdown(wait=False)
+
+
+@pytest.mark.parametrize("way", [AGENT, BUTTON], ids=["agent", "button"])
+def test_obedient_goes_down_at_once(boot_guest: BootGuest, way: int) -> None:
+    guest = boot_guest("obedient")
+    ask(guest, way)
+    guest.wait_down(OBEYS_WITHIN)
+    assert "asked to halt: obeyed" in guest.serial()
+
+
+def test_acpi_has_no_agent_and_obeys_the_button(boot_guest: BootGuest) -> None:
+    guest = boot_guest("acpi")
+    assert not etree.fromstring(guest.domain.XMLDesc()).xpath("devices/channel")
+    with pytest.raises(libvirt.libvirtError) as refused:
+        guest.domain.shutdownFlags(AGENT)
+    assert refused.value.get_error_code() == libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED
+    ask(guest, BUTTON)
+    guest.wait_down(OBEYS_WITHIN)
+    assert "power button asked to halt: obeyed" in guest.serial()
+
+
+@pytest.mark.parametrize("way", [AGENT, BUTTON], ids=["agent", "button"])
+def test_slow_goes_down_20_seconds_after_the_first_request(boot_guest: BootGuest, way: int) -> None:
+    guest = boot_guest("slow")
+    ask(guest, way)
+    guest.wait_said("asked to halt: obeyed, in 20 s")
+    asked = time.monotonic()
+    guest.domain.shutdownFlags(BUTTON)
+    guest.wait_said("asked to halt: already going down")
+    guest.wait_said("going down now", 40.0)
+    assert 18.0 < time.monotonic() - asked < 24.0
+    guest.wait_down(OBEYS_WITHIN)
+
+
+def test_stubborn_ignores_agent_and_button(boot_guest: BootGuest) -> None:
+    guest = boot_guest("stubborn")
+    ask(guest, AGENT)
+    guest.wait_said("guest agent asked to halt: ignored")
+    for presses in (1, 2):  # one after the other: presses in quick succession are one to a guest
+        guest.domain.shutdownFlags(BUTTON)
+        guest.wait_said("power button asked to halt: ignored", times=presses)
+    assert agent_connected(guest.domain)
+    assert "going down" not in guest.serial()
+    assert guest.is_running()
+    guest.domain.destroy()
+    guest.wait_down(OBEYS_WITHIN)
+
+
+def test_tempers_can_be_combined(boot_guest: BootGuest) -> None:
+    guest = boot_guest(DemoGuest("odd", "Restarts when told to halt.", Temper(agent="ignore", halt="reboot")))
+    ask(guest, BUTTON)
+    guest.wait_said("power button asked to halt: disobeyed: reboot")
+    guest.wait_ready(runs=2)
+    assert guest.is_running()
+
+
+def test_the_agent_can_ask_for_a_reboot(boot_guest: BootGuest) -> None:
+    guest = boot_guest("obedient")
+    guest.domain.reboot(libvirt.VIR_DOMAIN_REBOOT_GUEST_AGENT)
+    guest.wait_ready(runs=2)
+    assert "guest agent asked to reboot: obeyed" in guest.serial()
+    assert guest.is_running()
+
+
+def test_the_screen_shows_text_and_what_was_asked(boot_guest: BootGuest) -> None:
+    guest = boot_guest("stubborn")
+
+    def inked() -> int:
+        """Pixels of text and lines, 0 before the guest has made the screen its own blue."""
+        colours = _colours(_screenshot(guest))
+        (red, green, blue), ground = colours.most_common(1)[0]
+        return colours.total() - ground if blue > 128 and red == green == 0 and len(colours) > 3 else 0
+
+    guest.wait(lambda: inked() > 4_000, "its screen shows text", 20.0)
+    before = inked()
+    guest.domain.shutdownFlags(BUTTON)
+    guest.wait_said("power button asked to halt: ignored")
+    guest.wait(lambda: inked() > before + 300, "its screen shows the request", 10.0)
+
+
+def test_guests_outlive_their_libvirtd_and_are_found_again(boot_guest: BootGuest) -> None:
+    guest = boot_guest("obedient")
+    processes = guest.libvirtd.processes()
+    daemon = guest.libvirtd.pid
+    guest.libvirtd.kill()
+    assert set(guest.libvirtd.processes()) == set(processes) - {daemon}
+    guest.libvirtd.start()
+    assert guest.is_running()
+    # The new daemon shows the agent's last known state before it has the channel open again: only an answer tells.
+    guest.wait(lambda: _agent_answers(guest), "its agent answers the new daemon", 30.0)
+    assert guest.serial().count(" ready after ") == 1
+    ask(guest, AGENT)
+    guest.wait_down(OBEYS_WITHIN)
+
+
+def _agent_answers(guest: BootedGuest) -> bool:
+    try:
+        return bool(guest.domain.getTime())
+    except libvirt.libvirtError:
+        return False
+
+
+def _screenshot(guest: BootedGuest) -> bytes:
+    """The guest's screen as a PNG file."""
+    domain = guest.domain
+    stream = domain.connect().newStream()
+    assert domain.screenshot(stream, 0) == "image/png"
+    data = b""
+    while chunk := stream.recv(1 << 18):
+        data += chunk
+    stream.finish()
+    return data
+
+
+def _colours(png: bytes) -> Counter[tuple[int, ...]]:
+    """How many pixels there are of each colour (red, green, blue) in an 8-bit RGB picture."""
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height, depth, colour = struct.unpack_from(">IIBB", png, 16)
+    assert (depth, colour) == (8, 2), "8-bit RGB"
+    offset, packed = 8, b""
+    while offset < len(png):
+        (length,) = struct.unpack_from(">I", png, offset)
+        if png[offset + 4 : offset + 8] == b"IDAT":
+            packed += png[offset + 8 : offset + 8 + length]
+        offset += length + 12
+    rows = zlib.decompress(packed)
+    size = width * 3
+    previous = bytes(size)
+    colours: Counter[tuple[int, ...]] = Counter()
+    for start in range(0, height * (size + 1), size + 1):
+        previous = _unfiltered(rows[start], rows[start + 1 : start + 1 + size], previous)
+        colours.update(zip(*(previous[channel::3] for channel in range(3)), strict=True))
+    return colours
+
+
+def _unfiltered(kind: int, row: bytes, above: bytes) -> bytes:
+    """One PNG row (RFC 2083 section 6) with its filter undone, for three bytes per pixel."""
+    result = bytearray(row)
+    for index, up in enumerate(above):
+        left, corner = (result[index - 3], above[index - 3]) if index >= 3 else (0, 0)
+        estimate = left + up - corner
+        nearest = min((left, up, corner), key=lambda value: abs(estimate - value))
+        result[index] = (result[index] + (0, left, up, (left + up) // 2, nearest)[kind]) & 0xFF
+    return bytes(result)

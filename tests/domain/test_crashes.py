@@ -1,0 +1,85 @@
+"""A worker that dies anywhere changes nothing: same end, same effective calls, but for repeated asks.
+
+Every boundary of every story is tried, and every pair of boundaries: before the move is written, after it is written
+and before the call is sent, with the call still under way, and with its effect had and its answer lost.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+
+from tests.domain.scenarios import SCENARIOS, Scenario
+from tests.domain.simulator import Driver
+from vms.domain.operation import Outcome, StepKind
+
+#: Calls that must not happen once more than in a life without a crash.
+ONCE = (StepKind.DESTROY, StepKind.START, StepKind.SAVE, StepKind.RESUME, StepKind.DISCARD_MEMORY)
+STORIES = [
+    pytest.param(story, id=story.name, marks=pytest.mark.behaviour(25, 26, *story.rows)) for story in SCENARIOS
+]
+
+
+def end(done: Driver) -> tuple[object, ...]:
+    """Return all that must be the same with a crash and without."""
+    vm = done.vm
+    return (
+        done.outcome,
+        done.failure,
+        done.effective(*ONCE),
+        vm.state,
+        vm.runs,
+        vm.managed_save,
+        vm.armed and done.outcome is not Outcome.FAILED,
+    )
+
+
+def crashed_at(story: Scenario, *dies_at: int, recovery: float = 1) -> Driver | None:
+    """Run the story with these crashes; None when its life is too short for the last of them."""
+    done = story.driver(dies_at, recovery=recovery).run()
+    return done if max(dies_at) < len(done.boundaries) else None
+
+
+def tell(story: Scenario, done: Driver, *dies_at: int) -> str:
+    points = [f"{number} {done.boundaries[number]}" for number in dies_at]
+    return f"{story.name}: died at {points}, then {', '.join(done.calls)}"
+
+
+@pytest.mark.parametrize("recovery", [0.2, 1])
+@pytest.mark.parametrize("story", STORIES)
+def test_a_worker_that_dies_once_changes_nothing(story: Scenario, recovery: float) -> None:
+    expected = end(story.driver().run())
+    for number in count():
+        done = crashed_at(story, number, recovery=recovery)
+        if done is None:
+            break
+        assert end(done) == expected, tell(story, done, number)
+    assert number >= 1, "no boundary was tried"
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_two_workers_that_die_change_nothing(story: Scenario) -> None:
+    expected = end(story.driver().run())
+    for first in count():
+        if crashed_at(story, first) is None:
+            break
+        for second in count(first + 1):
+            done = crashed_at(story, first, second, recovery=0.5)
+            if done is None:
+                break
+            assert end(done) == expected, tell(story, done, first, second)
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_a_worker_that_is_replaced_late_changes_nothing_but_which_ask_is_named(story: Scenario) -> None:
+    """A worker that goes on long after finds several asks due at once; the last of them gets the credit."""
+    clean = {Outcome.CLEAN_AGENT, Outcome.CLEAN_ACPI}
+    outcome, *expected = end(story.driver().run())
+    for number in count():
+        done = crashed_at(story, number, recovery=6)
+        if done is None:
+            break
+        was, *rest = end(done)
+        assert was == outcome or {was, outcome} == clean, tell(story, done, number)
+        assert rest == expected, tell(story, done, number)

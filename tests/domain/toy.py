@@ -1,0 +1,303 @@
+"""A toy hypervisor with one VM on a virtual clock, whose guest has a temper.
+
+It is written from what hypervisors do, not from what the domain code expects, and keeps its own log of what it was
+asked and what had an effect: the oracle of this ring's tests.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import count
+
+from vms.domain.observation import DomainState, DownReason, Job, Observation
+from vms.domain.operation import StepKind
+
+
+class ToyError(Exception):
+    """The hypervisor refused or failed a call."""
+
+
+class Unreachable(Exception):
+    """The connection to the host is lost: no answer."""
+
+
+class Ear(StrEnum):
+    """How a guest takes being asked to go down."""
+
+    OBEYS = "obeys"
+    IGNORES = "ignores"
+    REFUSES = "refuses"
+    """The call itself fails."""
+
+
+class Hand(StrEnum):
+    """What somebody else may do to the VM."""
+
+    KILL = "kill"
+    HALT = "halt"
+    """Somebody inside the guest halts it."""
+    START = "start"
+    RESTART = "restart"
+    """Kill and start."""
+    SAVE = "save"
+    UNDEFINE = "undefine"
+    PAUSE = "pause"
+
+
+@dataclass(frozen=True, slots=True)
+class Temper:
+    """How a guest behaves. Times in seconds.
+
+    Attributes:
+        agent: How it takes the agent's request; None without an agent channel.
+        button: How it takes the power button; None without ACPI.
+        takes: How long it needs to go down once it obeys.
+        boots: How long after a start, or a reset, its agent connects.
+        agent_late: When its agent connects in the run that is under way at the beginning.
+        resets: It restarts when told to halt.
+        agent_leaves: Its agent disconnects as soon as the guest begins to go down.
+        saves: How long saving its memory takes.
+    """
+
+    agent: Ear | None = Ear.OBEYS
+    button: Ear | None = Ear.OBEYS
+    takes: float = 1
+    boots: float = 3
+    agent_late: float = 0
+    resets: bool = False
+    agent_leaves: bool = False
+    saves: float = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """One call as the hypervisor saw it.
+
+    Attributes:
+        effect: It changed something (a repeated ask counts as well: the guest heard it).
+        failed: It was answered with an error.
+        run: Number of the run that was under way when it arrived, 0 when none was.
+    """
+
+    at: float
+    kind: StepKind
+    effect: bool
+    failed: bool
+    run: int
+
+    def __str__(self) -> str:
+        return f"{self.at:g} {self.kind}" + (" failed" if self.failed else "" if self.effect else " no effect")
+
+
+@dataclass
+class Vm:
+    """One VM. Runs are numbered from 1; a restored memory carries its run on."""
+
+    temper: Temper = Temper()
+    state: DomainState = DomainState.RUNNING
+    managed_save: bool = False
+    faults: Mapping[StepKind, int] = field(default_factory=dict)
+    """How many calls of a kind fail before the first that works."""
+    meddling: Mapping[StepKind, Hand] = field(default_factory=dict)
+    """What somebody else does just before the first call of a kind arrives."""
+    away: tuple[float, float] = (0, 0)
+    """From when to when the host cannot be reached."""
+    token: str | None = None
+    armed: bool = False
+
+    def __post_init__(self) -> None:
+        self.now = 0.0
+        self.defined = True
+        self.job = Job.NONE
+        self.down_reason = DownReason.UNKNOWN
+        self.log: list[Called] = []
+        self.runs = 0 if self.state is DomainState.DOWN and not self.managed_save else 1
+        self.run = 0 if self.state is DomainState.DOWN else 1
+        self.ended_by_others = 0
+        self._saved: tuple[str | None, bool] = (None, False)
+        self._boots_seen = 0
+        self._leaving = False
+        self._agent_at = self.temper.agent_late
+        self._faults = dict(self.faults)
+        self._meddling = dict(self.meddling)
+        self._order = count()
+        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self.later(self._agent_at, lambda: None)
+
+    # The clock
+
+    def later(self, at: float, do: Callable[[], None]) -> None:
+        heapq.heappush(self._due, (at, next(self._order), do))
+
+    def next_change(self) -> float | None:
+        return self._due[0][0] if self._due else None
+
+    def advance(self, to: float) -> None:
+        while self._due and self._due[0][0] <= to:
+            at, _, do = heapq.heappop(self._due)
+            self.now = max(self.now, at)
+            do()
+        self.now = max(self.now, to)
+
+    # What can be seen
+
+    @property
+    def reachable(self) -> bool:
+        return not self.away[0] <= self.now < self.away[1]
+
+    @property
+    def down(self) -> bool:
+        return self.state is DomainState.DOWN
+
+    def observe(self) -> Observation:
+        return Observation(
+            state=self.state,
+            run_token=self.token,
+            down_reason=self.down_reason if self.down else DownReason.UNKNOWN,
+            managed_save=self.managed_save,
+            agent_channel=self.temper.agent is not None,
+            agent_connected=self._agent_connected,
+            acpi=self.temper.button is not None,
+            job=self.job,
+            reset_ends_run=self.armed,
+        )
+
+    @property
+    def _agent_connected(self) -> bool:
+        there = self.temper.agent is not None and self.state is DomainState.RUNNING and self.now >= self._agent_at
+        return there and not (self._leaving and self.temper.agent_leaves)
+
+    # What others do
+
+    def hand(self, hand: Hand) -> None:
+        match hand:
+            case Hand.KILL | Hand.RESTART if not self.down:
+                self.ended_by_others += 1
+                self._end(DownReason.DESTROYED)
+            case Hand.HALT if self.state is DomainState.RUNNING:
+                self.ended_by_others += 1
+                self._end(DownReason.GUEST)
+            case Hand.SAVE if not self.down:
+                self.ended_by_others += 1
+                self._save()
+            case Hand.PAUSE if self.state is DomainState.RUNNING:
+                self.state = DomainState.PAUSED
+            case Hand.UNDEFINE:
+                self.defined = False
+        if hand in (Hand.START, Hand.RESTART) and self.down and self.defined:
+            self._boot()
+
+    # What is asked of the hypervisor
+
+    def call(self, kind: StepKind, token: str | None, *, arm: bool = False) -> str | None:
+        """Carry out a call; return the run's token when it is PREPARE."""
+        if kind in self._meddling:
+            self.hand(self._meddling.pop(kind))
+        if not self.reachable:
+            raise Unreachable
+        run, failed, effect = self.run, True, False
+        try:
+            if not self.defined:
+                raise ToyError("no such domain")
+            if self._faults.get(kind, 0) > 0:
+                self._faults[kind] -= 1
+                raise ToyError("it did not work")
+            effect = self._carry_out(kind, token, arm)
+            failed = False
+        finally:
+            self.log.append(Called(self.now, kind, effect, failed, run))
+        return self.token if kind is StepKind.PREPARE else None
+
+    def _carry_out(self, kind: StepKind, token: str | None, arm: bool) -> bool:
+        match kind:
+            case StepKind.PREPARE:
+                if self.down:
+                    raise ToyError("nothing is running")
+                self.token = self.token or token
+                self.armed = self.armed or arm
+                return True
+            case StepKind.RELENT:
+                self.armed = False
+                return True
+            case StepKind.ASK_AGENT:
+                if not self._agent_connected or self.temper.agent is Ear.REFUSES:
+                    raise ToyError("the agent does not take it")
+                self._ask(self.temper.agent)
+                return True
+            case StepKind.PRESS_BUTTON:
+                if self.down or self.temper.button is Ear.REFUSES:
+                    raise ToyError("no button")
+                self._ask(self.temper.button)
+                return True
+            case StepKind.DESTROY:
+                if self.down:
+                    return False
+                if token is not None and token != self.token:
+                    raise ToyError("another run")
+                self._end(DownReason.DESTROYED)
+                return True
+            case StepKind.START:
+                return self.down and self._boot()
+            case StepKind.SAVE:
+                if self.down or self.job is Job.SAVING:
+                    raise ToyError("not now")
+                self.job = Job.SAVING
+                run = self.run
+                self.later(self.now + self.temper.saves, lambda: self._save() if self.run == run else None)
+                return True
+            case StepKind.RESUME:
+                if self.down:
+                    raise ToyError("nothing is running")
+                effect = self.state is not DomainState.RUNNING
+                self.state = DomainState.RUNNING
+                return effect
+            case StepKind.DISCARD_MEMORY:
+                effect, self.managed_save = self.managed_save, False
+                return effect
+        raise ValueError(f"{kind} is no call")
+
+    # What happens inside
+
+    def _ask(self, ear: Ear | None) -> None:
+        if ear is Ear.OBEYS and self.state is DomainState.RUNNING and not self._leaving:
+            self._leaving = True
+            boot = self._boots_seen
+            self.later(self.now + self.temper.takes, lambda: self._leave(boot))
+
+    def _leave(self, boot: int) -> None:
+        if boot != self._boots_seen or self.state is not DomainState.RUNNING:
+            return
+        if self.temper.resets and not self.armed:
+            self._begin_boot()
+        else:
+            self._end(DownReason.GUEST)
+
+    def _end(self, reason: DownReason) -> None:
+        self.state, self.down_reason, self.job = DomainState.DOWN, reason, Job.NONE
+        self.token, self.armed, self.run = None, False, 0
+        self._boots_seen += 1
+
+    def _save(self) -> None:
+        self._saved = (self.token, self.armed)
+        self._end(DownReason.SAVED)
+        self.managed_save = True
+
+    def _boot(self) -> bool:
+        self.state = DomainState.RUNNING
+        if self.managed_save:
+            self.managed_save = False
+            self.token, self.armed = self._saved
+        else:
+            self.runs += 1
+        self.run = self.runs
+        self._begin_boot()
+        return True
+
+    def _begin_boot(self) -> None:
+        self._boots_seen += 1
+        self._leaving = False
+        self._agent_at = self.now + self.temper.boots
+        self.later(self._agent_at, lambda: None)
