@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from tests.web.conftest import LogIn, MakeOperation, MakeVm
+from tests.support.scene import LogIn, MakeOperation, MakeVm
 from vms.domain.operation import Outcome
 from vms.engine.records import Code, record
 from vms.models import Event, VirtualMachine

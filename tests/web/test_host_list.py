@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from tests.web.conftest import LogIn, MakeVm
+from tests.support.scene import LogIn, MakeVm
 from vms.domain.power import VmStatus
 from vms.models import Host
 

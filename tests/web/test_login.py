@@ -6,7 +6,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from tests.web.conftest import LogIn
+from tests.support.scene import LogIn
 
 LOGIN = reverse("login")
 

@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from tests.web.conftest import LogIn, MakeOperation, MakeVm
+from tests.support.scene import LogIn, MakeOperation, MakeVm
 from vms.domain.operation import Outcome
 from vms.domain.power import VmStatus
 from vms.models import Event, Operation

@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from tests.web.conftest import LogIn
+from tests.support.scene import LogIn
 from vms.domain.policy import Setting
 from vms.engine.records import Code
 from vms.models import Event, PortalDefaults

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from tests.web.conftest import LogIn, MakeOperation, MakeVm
+from tests.support.scene import LogIn, MakeOperation, MakeVm
 from vms.domain.operation import Stage
 from vms.domain.power import Action, VmStatus
 from vms.models import Event, Operation, VirtualMachine

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from tests.web.conftest import LogIn, MakeVm
+from tests.support.scene import LogIn, MakeVm
 from vms.models import Event, PortalDefaults, VirtualMachine
 
 USE_DEFAULTS = {"force_default": "on", "delay_default": "on", "graceful_delay": ""}
