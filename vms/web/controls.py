@@ -47,7 +47,7 @@ _MENU: tuple[tuple[Action | str, ...], ...] = (
 )
 _LABELS: dict[str, Promise] = {
     "console": gettext_lazy("Console"),
-    "edit": gettext_lazy("Edit…"),
+    "edit": gettext_lazy("Edit"),
     "operations": gettext_lazy("Operations"),
     "events": gettext_lazy("Events"),
 }

@@ -47,7 +47,8 @@ class VmFilter:
         found = Q()
         for word in _words(self.text):
             field, equals, value = word.partition("=")
-            found &= _term(field.lower(), value) if equals else _matches("name", f"*{word}*")
+            whole = word if "*" in word else f"*{word}*"
+            found &= _term(field.lower(), value) if equals else _matches("name", whole)
         if self.status:
             found &= _status(self.status)
         return found
@@ -55,7 +56,7 @@ class VmFilter:
 
 def _words(text: str) -> list[str]:
     lexer = shlex.shlex(text, posix=True, punctuation_chars=False)
-    lexer.whitespace_split, lexer.commenters, lexer.quotes, lexer.escape = True, "", '"', ""
+    lexer.whitespace_split, lexer.commenters, lexer.quotes, lexer.escape = True, "", '"', "\\"
     try:
         return list(lexer)
     except ValueError:

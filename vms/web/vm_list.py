@@ -78,7 +78,8 @@ def _board(request: Request) -> dict[str, Any]:
 def _filter(request: Request) -> VmFilter:
     text = request.GET.get("filter", "")
     if name := request.GET.get("name"):
-        text = f'{text} name="{name}"'.strip()
+        quoted = name.replace("\\", r"\\").replace('"', r"\"")
+        text = f'{text} name="{quoted}"'.strip()
     return VmFilter(text=text, status=request.GET.get("status", ""))
 
 

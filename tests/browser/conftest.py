@@ -1,0 +1,129 @@
+"""The fixtures of this ring: the portal behind a real ASGI server, and a browser in front of it.
+
+The server runs in a thread of the test's own process, on the test's own database, so that a test can arrange and read
+rows. Playwright's event loop makes Django believe that the tests are asynchronous; they are not.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from uuid import UUID
+
+import pytest
+import uvicorn
+from axe_playwright_python.sync_playwright import Axe
+from django.contrib.auth.models import User
+from django.core.asgi import get_asgi_application
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+
+from tests.support.scene import (  # noqa: F401  (fixtures: pytest finds them by their names)
+    admin,
+    host,
+    make_operation,
+    make_vm,
+    operator,
+    viewer,
+    vm,
+    woken,
+)
+from tests.support.waiting import wait_until
+
+PASSWORD = "a password"
+CHROMIUM = "/usr/bin/chromium"
+#: An answer of 4xx that a test provokes is no mistake of the page's.
+_PROVOKED = "Failed to load resource: the server responded with a status of 4"
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _django_in_a_loop() -> Iterator[None]:
+    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    yield
+    if before is None:
+        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium. Of this package only: Playwright's loop must not outlive it, other rings are synchronous."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def site(transactional_db: None, woken: list[UUID]) -> Iterator[str]:  # noqa: F811
+    """The address of a running portal."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        free.listen(64)
+        config = uvicorn.Config(get_asgi_application(), lifespan="off", log_level="warning", ws="none")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [free]}, name="uvicorn")
+        thread.start()
+        try:
+            wait_until(lambda: server.started, "the web server had started")
+            yield f"http://127.0.0.1:{free.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(timeout=20)
+            assert not thread.is_alive()
+
+
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture
+def open_page(chromium: Browser, site: str) -> Iterator[OpenPage]:
+    """Open the portal in a fresh browser, as somebody; a mistake in the browser's console fails the test."""
+    contexts = []
+    said: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not message.text.startswith(_PROVOKED):
+            said.append(message.text)
+
+    def open_as(user: User | None, path: str = "/", *, width: int = 1280, scheme: str = "light") -> Page:
+        context = chromium.new_context(
+            base_url=site,
+            viewport={"width": width, "height": 860},
+            color_scheme="dark" if scheme == "dark" else "light",
+            reduced_motion="reduce",
+        )
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", hear)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(path)
+        if user is not None:
+            page.get_by_label("Username").fill(user.username)
+            page.get_by_label("Password").fill(PASSWORD)
+            page.get_by_role("button", name="Log in").click()
+            expect(page.locator("#main h1")).to_be_visible()
+        return page
+
+    expect.set_options(timeout=10_000)
+    yield open_as
+    for context in contexts:
+        context.close()
+    assert said == []
+
+
+CheckAccessibility = Callable[[Page], None]
+
+
+@pytest.fixture(scope="package")
+def check_accessibility() -> CheckAccessibility:
+    """Have axe look at a page as it is now, and want it to find nothing."""
+    axe = Axe()
+
+    def check(page: Page) -> None:
+        found = axe.run(page).response["violations"]
+        assert [(each["id"], [node["target"] for node in each["nodes"]]) for each in found] == []
+
+    return check

@@ -1,0 +1,1 @@
+"""The pages, through Django's test client: one module for each address."""
