@@ -1,6 +1,19 @@
 """The settings the portal runs with, but for what would only make tests slow."""
 
+import os
+import tempfile
+from pathlib import Path
+
 from portal.settings import *  # noqa: F403  (that is what the docstring says)
+from portal.settings import DATABASES
+
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # A file, as in production: a database in memory cannot be shared by threads that wait for each other, nor by
+    # processes. It need not survive a loss of power, only that of a process.
+    DATABASES["default"]["TEST"] = {"NAME": str(Path(tempfile.gettempdir()) / f"vm-portal-test-{os.getpid()}.sqlite3")}
+    DATABASES["default"]["OPTIONS"]["init_command"] = DATABASES["default"]["OPTIONS"]["init_command"].replace(
+        "synchronous=FULL", "synchronous=OFF"
+    )
 
 # Passwords in tests protect nothing.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
