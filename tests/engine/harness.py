@@ -72,6 +72,11 @@ class Engine:
         found = {str(vm.uuid): vm for vm in VirtualMachine.objects.filter(uuid__in=uuids)}
         return [found[uuid] for uuid in uuids]
 
+    def undefine(self, vm: VirtualMachine) -> None:
+        """Remove a VM from its host."""
+        self.fake.control.hand(str(vm.uuid), "destroy")
+        self.fake.control.hand(str(vm.uuid), "undefine")
+
     def list_domains(self) -> None:
         """Do what the watcher does when it connects."""
         at = timezone.now()
