@@ -22,13 +22,13 @@ from vms import queues, tasks
 from vms.domain.operation import Stage
 from vms.engine import sweep, sync
 from vms.hypervisor import connections
-from vms.hypervisor.base import DomainEvent, DomainNotFound, EventKind, HypervisorError, Watch
+from vms.hypervisor.base import DomainEvent, DomainNotFound, EventKind, HostUnreachable, HypervisorError, Watch
 from vms.models import Host, Operation, VirtualMachine
 
 log = structlog.get_logger(__name__)
 
 #: A host's events count as heard for this long after each sign of life of its thread.
-HEARD_FOR = timedelta(seconds=4)
+HEARD_FOR = timedelta(seconds=3)
 _SIGN_OF_LIFE_EVERY = 1.0
 _LIST_EVERY = timedelta(seconds=60)
 _RECONNECT_AFTER = 1.0
@@ -79,6 +79,8 @@ class HostWatcher(threading.Thread):
         try:
             sync.connected(self.host, hypervisor.info())
             self._list()
+            # From now on, a domain that was not known is news.
+            self.host.refresh_from_db()
             listed_at = timezone.now()
             while not self._stop_asked.is_set() and not self._lost.is_set():
                 self._show_life()
@@ -143,6 +145,11 @@ class HostWatcher(threading.Thread):
             domain = connections.get(self.host.uri).observe(event.uuid)
         except DomainNotFound:
             sync.gone(vm.pk)
+        except HostUnreachable:
+            raise
+        except HypervisorError as error:
+            # One domain that cannot be looked at says nothing of its host.
+            log.warning("domain cannot be looked at", vm=str(vm.pk), error=str(error))
         else:
             sync.apply(vm, domain, at)
 
