@@ -180,8 +180,8 @@ class FakeHost:
         return None, effect
 
     def _ask_agent(self, machine: Machine, *, reboot: bool) -> bool:
-        run = self._must_run(machine)
-        if not run.agent_connected or run.state != DomainState.RUNNING:
+        run = machine.run
+        if run is None or not run.agent_connected or run.state != DomainState.RUNNING:
             raise AgentUnavailable("Guest agent is not responding: QEMU guest agent is not connected")
         if machine.temper.agent is Agent.REFUSES:
             raise AgentUnavailable("internal error: unable to execute QEMU agent command 'guest-shutdown'")

@@ -25,6 +25,7 @@ from vms.hypervisor.fake.host import CHANGING_CALLS, FakeHost
 from vms.hypervisor.fake.store import Store
 
 _LINE_LIMIT = 1 << 20
+_DEFINED_AT_A_TIME = 500
 
 
 class AlreadyRunning(Exception):
@@ -208,7 +209,7 @@ class Daemon:
         try:
             match name:
                 case "define":
-                    return host.define(**arguments)
+                    return await self._define(**arguments)
                 case "change":
                     return host.change(**arguments)
                 case "hand":
@@ -218,6 +219,14 @@ class Daemon:
         finally:
             await self._tell_logged()
         raise NotSupported(f"no control call {name}")
+
+    async def _define(self, names: list[str], **arguments: Any) -> list[str]:
+        """Define a fleet in portions: in between others are answered."""
+        uuids: list[str] = []
+        for start in range(0, len(names), _DEFINED_AT_A_TIME):
+            uuids += self._host.define(names=names[start : start + _DEFINED_AT_A_TIME], **arguments)
+            await asyncio.sleep(0)
+        return uuids
 
     def _drop(self) -> None:
         """Close the connections of all drivers, at once and without a word."""
