@@ -1,4 +1,4 @@
-"""The authority on what the contract suite is run against: a host of each kind, and hands that reach past the driver."""
+"""The authority on what the contract suite runs against: a host of each kind, and hands that reach past the driver."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import libvirt
 
@@ -85,7 +85,7 @@ def wait_down(hypervisor: Hypervisor, uuid: str, timeout: float = 60.0) -> Obser
 class FakeRig:
     """The fake host."""
 
-    _TEMPERS: dict[Kind, Temper] = {
+    _TEMPERS: ClassVar[dict[Kind, Temper]] = {
         "obedient": Temper(),
         "acpi": Temper(agent=Agent.NONE),
         "slow": Temper(slow=1.0),
@@ -185,7 +185,7 @@ class SimulatedRig(LibvirtRig):
 class QemuRig(LibvirtRig):
     """Real guests on a libvirtd of our own."""
 
-    _TEMPERS: dict[Kind, demo.Temper] = {
+    _TEMPERS: ClassVar[dict[Kind, demo.Temper]] = {
         "obedient": demo.Temper(),
         "acpi": demo.Temper(agent="off"),
         "slow": demo.Temper(slow=SLOW),

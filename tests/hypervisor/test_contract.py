@@ -96,7 +96,7 @@ def test_shows_a_domain_that_was_never_started(rig: Rig) -> None:
     assert seen.run_token is None
     assert seen.persistent
     assert seen.acpi
-    assert not (seen.managed_save or seen.agent_channel or seen.agent_connected or seen.reset_ends_run)
+    assert not any((seen.managed_save, seen.agent_channel, seen.agent_connected, seen.reset_ends_run))
 
 
 @contract()

@@ -1,10 +1,11 @@
 """The authority on asking a guest agent to take its guest down, without waiting for the guest.
 
-Not `virDomainShutdownFlags(GUEST_AGENT)`: it returns when the guest is down, or after 60 s (seen: 7.3 s for a guest that
-took 7 s). `guest-shutdown` is by design not answered when it is accepted, and libvirt cannot send a command without
-waiting: given no time at all (NOWAIT) it reported an error and the guest never got the command. So a ping shows first
-that the agent listens; then the command is sent, for whose answer libvirt waits a second, but the caller does not.
-Meanwhile the domain can be looked at, marked, pressed and destroyed: agent commands have a lock of their own.
+Not `virDomainShutdownFlags(GUEST_AGENT)`: it returns when the guest is down, or after 60 s (seen: 7.3 s for a guest
+that took 7 s). `guest-shutdown` is by design not answered when it is accepted, and libvirt cannot send a command
+without waiting: given no time at all (NOWAIT) it reported an error and the guest never got the command. So a ping
+shows first that the agent listens; then the command is sent, for whose answer libvirt waits a second, but the caller
+does not. Meanwhile the domain can be looked at, marked, pressed and destroyed: agent commands have a lock of their
+own.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Agents:
             self._command(uuid, "guest-shutdown", {"mode": mode}, LIBVIRT_WAITS, REFUSAL_LIMIT)
 
     def _command(self, uuid: str, name: str, arguments: dict[str, str], seconds: int, limit: float) -> None:
-        """Have libvirt send a command and wait `seconds` for its answer, but wait for libvirt no longer than `limit`."""
+        """Have libvirt send a command and wait `seconds` for its answer, but wait for libvirt only until `limit`."""
 
         command = json.dumps({"execute": name, "arguments": arguments})
 
@@ -81,7 +82,7 @@ class _NoAnswer(AgentUnavailable):
 def _hung_up(error: libvirt.libvirtError, command: str) -> bool:
     """Say whether the agent went away with its guest ("End of file from agent socket") rather than refused.
 
-    Both are internal errors, in the host's language; but a refusal names the command. The domain is not looked at: every
-    look at it waits, a second or two, until its process has ended.
+    Both are internal errors, in the host's language; but a refusal names the command. The domain is not looked
+    at: every look waits, a second or two, until its process has ended.
     """
     return error.get_error_code() == libvirt.VIR_ERR_INTERNAL_ERROR and command not in str(error.get_error_message())
