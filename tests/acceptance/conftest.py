@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from pytest_django import DjangoDbBlocker
 
 from tests.acceptance.instance import Instance
 from tests.support.fake import FakeDaemon
+from tests.support.guests import BootedGuest
 from tests.support.libvirtd import PrivateLibvirtd
+from vms.demo.guests import DEMO_GUESTS, EmulatorType, domain_xml
 from vms.demo.image import GuestImage
-from vms.demo.provision import define_demo_guests
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,22 +49,35 @@ def portal(workspace: Path, fake_host: FakeDaemon, django_db_blocker: DjangoDbBl
 
 
 @pytest.fixture(scope="module")
-def demo_guests(libvirtd: PrivateLibvirtd, guest_image: GuestImage) -> PrivateLibvirtd:
-    """A libvirtd of the module's own with the four demo guests running on it."""
+def demo_guests(
+    libvirtd: PrivateLibvirtd, guest_image: GuestImage, emulator_type: EmulatorType
+) -> dict[str, BootedGuest]:
+    """The four demo guests, by their names, on a libvirtd of the module's own; they listen."""
+    guests = {}
     connection = libvirt.open(libvirtd.uri)
     try:
-        define_demo_guests(connection, libvirtd.install(guest_image), "acceptance")
+        for guest in DEMO_GUESTS.values():
+            identity = uuid.uuid4()
+            serial = libvirtd.directory / "serial" / f"{identity}.log"
+            xml = domain_xml(
+                guest, libvirtd.install(guest_image), uuid=identity, emulator_type=emulator_type, serial_log=serial
+            )
+            connection.defineXML(xml).create()
+            booted = BootedGuest(libvirtd, guest, identity, serial)
+            guests[booted.domain.name()] = booted
     finally:
         connection.close()
-    return libvirtd
+    for booted in guests.values():
+        booted.wait_ready()
+    return guests
 
 
 @pytest.fixture(scope="module")
 def real_portal(
-    workspace: Path, demo_guests: PrivateLibvirtd, django_db_blocker: DjangoDbBlocker
+    workspace: Path, libvirtd: PrivateLibvirtd, demo_guests: dict[str, BootedGuest], django_db_blocker: DjangoDbBlocker
 ) -> Iterator[Instance]:
-    """A portal that manages real guests; the models read its database."""
-    yield from _running(Instance(workspace / "home", demo_guests.uri), django_db_blocker)
+    """A portal that manages the demo guests; the models read its database."""
+    yield from _running(Instance(workspace / "home", libvirtd.uri), django_db_blocker)
 
 
 def _running(instance: Instance, blocker: DjangoDbBlocker) -> Iterator[Instance]:

@@ -54,6 +54,6 @@ def test_a_power_off_that_meets_the_start_call_of_a_reboot_leaves_the_vm_down(
 
     assert ended(power_off.pk).outcome == Outcome.FORCED
     wait_status(machine, "down")
-    assert fake_host.control.inside(uuid)["state"] == "down"
+    assert fake_host.control.inside(uuid)["run"] is None
     log = fake_host.control.log(uuid, names=["start", "destroy"], call=True, effect=True)
     assert [entry.name for entry in log] == ["start", "destroy"]

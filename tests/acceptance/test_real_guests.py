@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.acceptance.instance import Instance, Person, ended, messages, vm, wait_status
+from tests.support.guests import BootedGuest
 from tests.support.waiting import wait_until
 from vms.domain.operation import Outcome
 from vms.models import Operation, VirtualMachine
@@ -47,11 +48,13 @@ def calls(operation: Operation) -> list[str]:
     ],
 )
 def test_a_guest_is_rebooted_by_its_policy(
-    real_portal: Instance, admin: Person, name: str, clean: Outcome | None, force: bool
+    admin: Person, demo_guests: dict[str, BootedGuest], name: str, clean: Outcome | None, force: bool
 ) -> None:
-    machine = vm(name)
+    machine, guest = vm(name), demo_guests[name]
     wait_status(machine, "up")
     set_policy(admin, machine, force=force)
+
+    boots = boots_of(guest)
 
     operation = ended(admin.act("reboot", machine).pk, timeout=120)
 
@@ -61,13 +64,22 @@ def test_a_guest_is_rebooted_by_its_policy(
     machine.refresh_from_db()
     assert machine.status == "up"
     assert calls(operation).count("start") == (operation.outcome != Outcome.GAVE_UP)
+    if operation.outcome != Outcome.GAVE_UP:
+        guest.wait_ready(boots + 1)
     if operation.outcome == Outcome.GAVE_UP:
         assert any("gave up" in message and "still Up" in message for message in messages(machine))
         if name == "demo-slow":
             check_it_obeys_late(machine)
         else:
             check_a_plain_shut_down_leaves_it_down(admin, machine)
+        boots = boots_of(guest)
         ended(admin.act("run", machine).pk)
+        guest.wait_ready(boots + 1)
+
+
+def boots_of(guest: BootedGuest) -> int:
+    """Return how often a guest has come up so far."""
+    return guest.serial().count(" ready after ")
 
 
 def check_it_obeys_late(machine: VirtualMachine) -> None:

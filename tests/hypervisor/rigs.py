@@ -6,6 +6,7 @@ import os
 import signal
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
@@ -18,7 +19,7 @@ from vms.demo import guests as demo
 from vms.demo.image import GuestImage
 from vms.domain.observation import DomainState, Observation
 from vms.hypervisor import connections
-from vms.hypervisor.base import Capability, Domain, Hypervisor
+from vms.hypervisor.base import Capability, Domain, DomainNotFound, Hypervisor
 from vms.hypervisor.fake import Agent, Reaction, Temper
 
 ALL = Capability.AGENT | Capability.DISOBEDIENCE | Capability.SAVE | Capability.SCREENSHOT | Capability.RESET_ENDS_RUN
@@ -44,6 +45,9 @@ class Rig(Protocol):
 
     def freeze(self, uuid: str) -> None:
         """Make a run take no notice of anything any more but being destroyed."""
+
+    def clear(self) -> None:
+        """Remove every domain that was defined."""
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -98,13 +102,14 @@ class FakeRig:
         self._daemon = daemon
         self.hypervisor = connections.connect(daemon.uri)
         self._number = 0
+        self._defined: list[str] = []
 
     def define(self, kind: Kind) -> str:
         self._number += 1
-        temper = self._TEMPERS[kind]
-        return self._daemon.control.define(
-            f"{kind}-{self._number}", temper, running=False, description=f"A {kind} guest"
-        )
+        name, temper = f"{kind}-{self._number}", self._TEMPERS[kind]
+        uuid = self._daemon.control.define(name, temper, running=False, description=f"A {kind} guest")
+        self._defined.append(uuid)
+        return uuid
 
     def hand(self, uuid: str, verb: Verb) -> None:
         self._daemon.control.hand(uuid, verb)
@@ -112,7 +117,16 @@ class FakeRig:
     def freeze(self, uuid: str) -> None:
         self._daemon.control.fail(uuid, "prepare", times=100, text="the hypervisor did not answer within 5 s")
 
+    def clear(self) -> None:
+        self._daemon.control.clear_faults()
+        for identity in self._defined:
+            with suppress(DomainNotFound):
+                self.hand(identity, "undefine")
+                self.hand(identity, "destroy")
+        self._defined.clear()
+
     def close(self) -> None:
+        self.clear()
         self.hypervisor.close()
 
 
@@ -156,7 +170,7 @@ class LibvirtRig:
     def freeze(self, uuid: str) -> None:
         raise NotImplementedError
 
-    def close(self) -> None:
+    def clear(self) -> None:
         for identity in self._defined:
             try:
                 domain = self.libvirt.lookupByUUIDString(identity)
@@ -166,6 +180,10 @@ class LibvirtRig:
                 domain.destroy()
             if domain.isPersistent():
                 domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
+        self._defined.clear()
+
+    def close(self) -> None:
+        self.clear()
         self.hypervisor.close()
         self.libvirt.close()
 

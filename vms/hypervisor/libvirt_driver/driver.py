@@ -168,10 +168,11 @@ class LibvirtHypervisor:
     def destroy(self, uuid: str, run_token: str | None) -> None:
         with translating():
             domain = self._domain(uuid)
-            if run_token is not None:
-                found = domain_xml.read(domain.XMLDesc()).run_token
-                if domain.isActive() and found != run_token:
-                    raise RunChanged(f"{domain.name()} runs, but not the run that was to be ended")
+            found = domain_xml.read(domain.XMLDesc())
+            if not found.live:
+                return
+            if run_token is not None and found.run_token != run_token:
+                raise RunChanged(f"{domain.name()} runs, but not the run that was to be ended")
             try:
                 domain.destroy()
             except libvirt.libvirtError:
