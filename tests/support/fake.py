@@ -18,6 +18,8 @@ from tests.support.waiting import wait_until
 from vms.hypervisor.base import HostUnreachable
 from vms.hypervisor.fake import FakeControl, FakeHypervisor
 
+_CHECKOUT = Path(__file__).parents[2]
+
 
 class FakeDaemon:
     """A daemon that can be killed, frozen and started again on the same state.
@@ -52,7 +54,7 @@ class FakeDaemon:
         """Start the daemon and wait until it answers."""
         command = [sys.executable, "-m", "vms.hypervisor.fake"]
         options = ["--socket", str(self.socket), "--state", str(self.state), "--log", str(self.log_file)]
-        process = self._process = subprocess.Popen([*command, *options])
+        process = self._process = subprocess.Popen([*command, *options], cwd=_CHECKOUT)
 
         def connected() -> FakeControl | None:
             if process.poll() is not None:
