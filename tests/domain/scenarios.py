@@ -11,6 +11,8 @@ from vms.domain.observation import DomainState
 from vms.domain.operation import Failure, Outcome, StepKind
 from vms.domain.power import Action
 
+_OBEDIENT = Temper()
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -28,7 +30,7 @@ class Scenario:
     ends_at: float
     outcome: Outcome
     failure: Failure = Failure.NONE
-    temper: Temper = Temper()
+    temper: Temper = _OBEDIENT
     force: bool = False
     delay: int = 15
     state: DomainState = DomainState.RUNNING
@@ -56,7 +58,6 @@ class Scenario:
 
 
 _O, _A, _F, _P = Outcome, Action, Failure, Person
-_OBEDIENT = Temper()
 _ACPI = Temper(agent=None)
 _STUBBORN = Temper(Ear.IGNORES, Ear.IGNORES)
 _SLOW = Temper(takes=40)
@@ -79,7 +80,7 @@ SCENARIOS = (
     Scenario("an agent that refuses is not waited for", _A.SHUT_DOWN,
              "0 prepare, 0 ask_agent failed, 0 press_button",
              1, _O.CLEAN_ACPI, temper=Temper(Ear.REFUSES), rows=(5,)),
-    Scenario("a guest whose agent took the request and did nothing gets its button pressed at half the delay", _A.SHUT_DOWN,
+    Scenario("a guest whose agent did nothing about the request has its button pressed at half the delay", _A.SHUT_DOWN,
              "0 prepare, 0 ask_agent, 7.5 press_button",
              8.5, _O.CLEAN_ACPI, temper=Temper(Ear.IGNORES), rows=(5,)),
     Scenario("an agent that appears late is asked at once", _A.SHUT_DOWN,

@@ -7,6 +7,7 @@ boundary between the two, after which a new worker goes on from the journal alon
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -197,7 +198,5 @@ class Driver:
         raise _Died
 
     def _arrive_late(self, kind: StepKind, token: str | None) -> None:
-        try:
+        with suppress(ToyError, Unreachable):
             self.vm.call(kind, token)
-        except (ToyError, Unreachable):
-            pass

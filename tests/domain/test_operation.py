@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -60,7 +61,7 @@ def test_every_transition_is_taken_in_some_story() -> None:
     for story in SCENARIOS:
         done = story.driver().run()
         stages = [stage for _, stage, _ in done.moves] + [done.op.stage]
-        taken |= {(a, b) for a, b in zip(stages, stages[1:], strict=False) if a is not b}
+        taken |= {(a, b) for a, b in pairwise(stages) if a is not b}
     assert taken == {(stage, target) for stage, targets in TRANSITIONS.items() for target in targets}
 
 

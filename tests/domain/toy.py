@@ -212,52 +212,79 @@ class Vm:
         return self.token if kind is StepKind.PREPARE else None
 
     def _carry_out(self, kind: StepKind, token: str | None, arm: bool) -> bool:
+        """Do it, and say whether that changed anything."""
         match kind:
             case StepKind.PREPARE:
-                if self.down:
-                    raise ToyError("nothing is running")
-                self.token = self.token or token
-                self.armed = self.armed or arm
-                return True
-            case StepKind.RELENT:
-                self.armed = False
-                return True
-            case StepKind.ASK_AGENT:
-                if not self._agent_connected or self.temper.agent is Ear.REFUSES:
-                    raise ToyError("the agent does not take it")
-                self._ask(self.temper.agent)
-                return True
-            case StepKind.PRESS_BUTTON:
-                if self.down or self.temper.button is Ear.REFUSES:
-                    raise ToyError("no button")
-                self._ask(self.temper.button)
-                return True
+                return self._prepare(token, arm)
             case StepKind.DESTROY:
-                if self.down:
-                    return False
-                if token is not None and token != self.token:
-                    raise ToyError("another run")
-                self._end(DownReason.DESTROYED)
-                return True
-            case StepKind.START:
-                return self.down and self._boot()
-            case StepKind.SAVE:
-                if self.down or self.job is Job.SAVING:
-                    raise ToyError("not now")
-                self.job = Job.SAVING
-                run = self.run
-                self.later(self.now + self.temper.saves, lambda: self._save() if self.run == run else None)
-                return True
-            case StepKind.RESUME:
-                if self.down:
-                    raise ToyError("nothing is running")
-                effect = self.state is not DomainState.RUNNING
-                self.state = DomainState.RUNNING
-                return effect
-            case StepKind.DISCARD_MEMORY:
-                effect, self.managed_save = self.managed_save, False
-                return effect
-        raise ValueError(f"{kind} is no call")
+                return self._destroy(token)
+            case _:
+                return self._plain_calls[kind]()
+
+    @property
+    def _plain_calls(self) -> dict[StepKind, Callable[[], bool]]:
+        return {
+            StepKind.RELENT: self._relent,
+            StepKind.ASK_AGENT: self._ask_agent,
+            StepKind.PRESS_BUTTON: self._press_button,
+            StepKind.START: lambda: self.down and self._boot(),
+            StepKind.SAVE: self._begin_to_save,
+            StepKind.RESUME: self._resume,
+            StepKind.DISCARD_MEMORY: self._discard_memory,
+        }
+
+    def _prepare(self, token: str | None, arm: bool) -> bool:
+        self._must_run()
+        self.token = self.token or token
+        self.armed = self.armed or arm
+        return True
+
+    def _relent(self) -> bool:
+        self.armed = False
+        return True
+
+    def _ask_agent(self) -> bool:
+        if not self._agent_connected or self.temper.agent is Ear.REFUSES:
+            raise ToyError("the agent does not take it")
+        self._ask(self.temper.agent)
+        return True
+
+    def _press_button(self) -> bool:
+        self._must_run()
+        if self.temper.button is Ear.REFUSES:
+            raise ToyError("no button")
+        self._ask(self.temper.button)
+        return True
+
+    def _destroy(self, token: str | None) -> bool:
+        if self.down:
+            return False
+        if token is not None and token != self.token:
+            raise ToyError("another run")
+        self._end(DownReason.DESTROYED)
+        return True
+
+    def _begin_to_save(self) -> bool:
+        self._must_run()
+        if self.job is Job.SAVING:
+            raise ToyError("it is being saved already")
+        self.job = Job.SAVING
+        run = self.run
+        self.later(self.now + self.temper.saves, lambda: self._save() if self.run == run else None)
+        return True
+
+    def _resume(self) -> bool:
+        self._must_run()
+        before, self.state = self.state, DomainState.RUNNING
+        return before is not DomainState.RUNNING
+
+    def _discard_memory(self) -> bool:
+        before, self.managed_save = self.managed_save, False
+        return before
+
+    def _must_run(self) -> None:
+        if self.down:
+            raise ToyError("nothing is running")
 
     # What happens inside
 

@@ -56,7 +56,7 @@ FACTORY_FORCE = False
 FACTORY_DELAY = 60
 
 
-def check_delay(value: int) -> None:
+def check_delay(value: object) -> None:
     """Refuse a delay outside 0 to 3600 seconds.
 
     Raises:
