@@ -10,15 +10,13 @@ from celery import Celery
 from celery.signals import beat_init, setup_logging, worker_init
 from django_structlog.celery.steps import DjangoStructLogInitStep
 from kombu import Queue
-from kombu.transport import redis
 
+from portal import broker
 from vms import queues
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
-# When the connection is lost, kombu tries to give the tasks in hand back over it. In kombu 5.7 that attempt ends the whole
-# worker if Redis is gone ('NoneType' object has no attribute 'hostname'). The sweep does the same work, and sooner.
-redis.Channel.do_restore = False
+broker.install()
 
 app = Celery("portal")
 app.config_from_object("django.conf:settings", namespace="CELERY")

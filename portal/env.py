@@ -148,7 +148,7 @@ class _Reader:
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self.env = environ.Env()
-        self.env.ENVIRON = dict(variables)  # type: ignore[assignment]  # stated as os.environ's own type
+        self.env.ENVIRON = dict(variables)
         self.problems: list[Problem] = []
 
     def problem(self, number: int, message: str, hint: str, *, fatal: bool = True) -> None:

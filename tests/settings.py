@@ -8,12 +8,11 @@ from portal.settings import *  # noqa: F403  (that is what the docstring says)
 from portal.settings import DATABASES
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    # A file, as in production: a server in another thread has a connection of its own, and connections that share a
-    # database in memory fail on each other's locks instead of waiting.
-    DATABASES["default"]["TEST"] = {"NAME": str(Path(tempfile.gettempdir()) / f"portal-test-{os.getpid()}.sqlite3")}
-    # Nothing has to survive a loss of power.
-    DATABASES["default"]["OPTIONS"]["init_command"] = (
-        "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA foreign_keys=ON;"
+    # A file, as in production: a database in memory cannot be shared by threads that wait for each other, nor by
+    # processes. It need not survive a loss of power, only that of a process.
+    DATABASES["default"]["TEST"] = {"NAME": str(Path(tempfile.gettempdir()) / f"vm-portal-test-{os.getpid()}.sqlite3")}
+    DATABASES["default"]["OPTIONS"]["init_command"] = DATABASES["default"]["OPTIONS"]["init_command"].replace(
+        "synchronous=FULL", "synchronous=OFF"
     )
 
 # Passwords in tests protect nothing.

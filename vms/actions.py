@@ -24,8 +24,8 @@ from vms.models import Operation, PortalDefaults, VirtualMachine
 
 Actor = User | AnonymousUser
 
-#: The engine writes to a waiting operation a few times a minute at most.
-_STEER_ATTEMPTS = 5
+#: How often to try again when somebody else wrote meanwhile: the engine does so a few times a minute at most.
+_ATTEMPTS = 5
 
 
 class Refused(Exception):
@@ -133,42 +133,45 @@ def request(
         PolicyError: The override cannot be carried out.
     """
     permissions.require(permissions.may(actor, action, vm))
-    override = override or Setting()
-    try:
-        with transaction.atomic():
-            locked = VirtualMachine.objects.select_for_update(of=("self",)).select_related("host").get(pk=vm.pk)
-            active = journal.active(locked.pk)
-            verdict = verdict_for(action, locked, active)
-            if not verdict.allowed:
-                raise Refused(refusal_text(action, locked, verdict, active), active)
-            policy = _policy(action, locked, override, PortalDefaults.load().setting)
-            intended = plan(action, policy, locked.seen)
-            if not intended.possible:
-                raise Refused(str(labels.PLAN[intended.steps[-1].kind]) + ".")
-            if active is not None:
-                journal.supersede(active, action, actor)
-            operation = journal.accept(
-                locked,
-                journal.Request(
-                    action=action,
-                    actor=actor,
-                    override=override,
-                    policy=policy,
-                    plan=intended,
-                    reason=reason.strip(),
-                    correlation_id=correlation_id or str(uuid.uuid4()),
-                ),
-            )
-            if active is not None:
-                Operation.objects.filter(pk=active.pk).update(superseded_by=operation)
-            transaction.on_commit(partial(tasks.wake, locked.pk))
-    except (IntegrityError, journal.LostRace):
-        # Two requests met; the database let one of them in.
-        winner = journal.active(vm.pk)
-        if winner is None:
-            raise
-        vm.refresh_from_db()
-        raise Refused(_in_flight_text(action, vm, winner), winner) from None
+    for _ in range(_ATTEMPTS):
+        try:
+            return _accept(actor, vm, action, override or Setting(), reason, correlation_id)
+        except (IntegrityError, journal.LostRace):
+            # Another request was let in first, or the engine wrote to the operation that was to end. Look anew.
+            continue
+    raise Refused("The VM is changing just now. Try again.", journal.active(vm.pk))
+
+
+def _accept(
+    actor: Actor, vm: VirtualMachine, action: Action, override: Setting, reason: str, correlation_id: str
+) -> Operation:
+    with transaction.atomic():
+        locked = VirtualMachine.objects.select_for_update(of=("self",)).select_related("host").get(pk=vm.pk)
+        active = journal.active(locked.pk)
+        verdict = verdict_for(action, locked, active)
+        if not verdict.allowed:
+            raise Refused(refusal_text(action, locked, verdict, active), active)
+        policy = _policy(action, locked, override, PortalDefaults.load().setting)
+        intended = plan(action, policy, locked.seen)
+        if not intended.possible:
+            raise Refused(str(labels.PLAN[intended.steps[-1].kind]) + ".")
+        if active is not None:
+            journal.supersede(active, action, actor)
+        operation = journal.accept(
+            locked,
+            journal.Request(
+                action=action,
+                actor=actor,
+                override=override,
+                policy=policy,
+                plan=intended,
+                reason=reason.strip(),
+                correlation_id=correlation_id or str(uuid.uuid4()),
+            ),
+        )
+        if active is not None:
+            Operation.objects.filter(pk=active.pk).update(superseded_by=operation)
+        transaction.on_commit(partial(tasks.wake, locked.pk))
     return operation
 
 
@@ -223,9 +226,13 @@ def extend(actor: Actor, operation: Operation, seconds: int) -> None:
         Refused: The operation no longer waits for its guest, or would wait longer than is allowed.
     """
     permissions.require(permissions.may_steer(actor, operation))
-    if not 1 <= seconds <= MAX_DELAY or _total_delay(operation) + seconds > MAX_DELAY:
-        raise Refused(f"A guest can be given at most {MAX_DELAY} seconds in all.", operation)
-    _steer(operation, lambda row: journal.extend(row, seconds, actor))
+
+    def change(row: Operation) -> bool:
+        if not 1 <= seconds <= MAX_DELAY or _total_delay(row) + seconds > MAX_DELAY:
+            raise Refused(f"A guest can be given at most {MAX_DELAY} seconds in all.", row)
+        return journal.extend(row, seconds, actor)
+
+    _steer(operation, change)
 
 
 def cancel(actor: Actor, operation: Operation) -> None:
@@ -325,7 +332,7 @@ def _setting_text(setting: Setting) -> str:
 
 def _steer(operation: Operation, change: Callable[[Operation], bool]) -> None:
     """Change a running operation; read it again when the engine wrote to it meanwhile."""
-    for _ in range(_STEER_ATTEMPTS):
+    for _ in range(_ATTEMPTS):
         row = journal.read(operation.pk)
         if not row.patient:
             raise Refused("The operation no longer waits for its guest.", row)

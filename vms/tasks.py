@@ -25,7 +25,9 @@ def advance(vm_id: str) -> None:
 def sweep() -> None:
     """Wake every operation that is due. Beat sends this every second."""
     for vm_id in sweeping.due():
-        wake(vm_id, queues.DUE)
+        if not wake(vm_id, queues.DUE):
+            # Each attempt may take a second. They all come due again.
+            return
 
 
 def wake(vm_id: UUID, queue: str = queues.NOW) -> bool:

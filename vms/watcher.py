@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Iterator
 from datetime import timedelta
 from uuid import UUID
 
@@ -21,13 +22,13 @@ from vms import queues, tasks
 from vms.domain.operation import Stage
 from vms.engine import sweep, sync
 from vms.hypervisor import connections
-from vms.hypervisor.base import DomainEvent, DomainNotFound, EventKind, HypervisorError, Watch
+from vms.hypervisor.base import DomainEvent, DomainNotFound, EventKind, HostUnreachable, HypervisorError, Watch
 from vms.models import Host, Operation, VirtualMachine
 
 log = structlog.get_logger(__name__)
 
 #: A host's events count as heard for this long after each sign of life of its thread.
-HEARD_FOR = timedelta(seconds=4)
+HEARD_FOR = timedelta(seconds=3)
 _SIGN_OF_LIFE_EVERY = 1.0
 _LIST_EVERY = timedelta(seconds=60)
 _RECONNECT_AFTER = 1.0
@@ -78,6 +79,8 @@ class HostWatcher(threading.Thread):
         try:
             sync.connected(self.host, hypervisor.info())
             self._list()
+            # From now on, a domain that was not known is news.
+            self.host.refresh_from_db()
             listed_at = timezone.now()
             while not self._stop_asked.is_set() and not self._lost.is_set():
                 self._show_life()
@@ -108,24 +111,33 @@ class HostWatcher(threading.Thread):
         until = timezone.now() + timedelta(seconds=_SIGN_OF_LIFE_EVERY)
         while not self._lost.is_set() and (left := (until - timezone.now()).total_seconds()) > 0:
             try:
-                event = self._events.get(timeout=left)
+                first = self._events.get(timeout=left)
             except queue.Empty:
                 return
-            self._handle(event)
+            if not all([self._handle(event) for event in (first, *self._waiting())]):
+                # One list for all that are new: somebody may be defining domains by the thousand.
+                self._list()
 
-    def _handle(self, event: DomainEvent) -> None:
+    def _waiting(self) -> Iterator[DomainEvent]:
+        while True:
+            try:
+                yield self._events.get_nowait()
+            except queue.Empty:
+                return
+
+    def _handle(self, event: DomainEvent) -> bool:
+        """Do what an event is about; False when it is about a domain that is not known yet."""
         vm = VirtualMachine.objects.filter(host=self.host, uuid=UUID(event.uuid)).first()
         if vm is None:
-            if event.kind is not EventKind.UNDEFINED:
-                self._list()
-            return
+            return event.kind is EventKind.UNDEFINED
         if Operation.objects.filter(vm=vm).exclude(stage=Stage.ENDED).exists():
             # Its operation is what waits for this, and the worker's look is as good as one from here.
             self._wake(vm.pk)
-            return
+            return True
         if event.kind is EventKind.RESET:
             sync.guest_reset(vm.pk, event.at)
         self._look(vm, event)
+        return True
 
     def _look(self, vm: VirtualMachine, event: DomainEvent) -> None:
         at = timezone.now()
@@ -133,6 +145,11 @@ class HostWatcher(threading.Thread):
             domain = connections.get(self.host.uri).observe(event.uuid)
         except DomainNotFound:
             sync.gone(vm.pk)
+        except HostUnreachable:
+            raise
+        except HypervisorError as error:
+            # One domain that cannot be looked at says nothing of its host.
+            log.warning("domain cannot be looked at", vm=str(vm.pk), error=str(error))
         else:
             sync.apply(vm, domain, at)
 

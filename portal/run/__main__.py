@@ -5,7 +5,6 @@ After a SIGKILL the supervisor ends with us (the kernel tells it), and the next 
 """
 
 import contextlib
-import importlib.util
 import os
 import shutil
 import signal
@@ -85,6 +84,7 @@ def _run(config: env.Config) -> None:
     with contextlib.ExitStack() as stack:
         stack.enter_context(home.held(config))
         _clear_away(config)
+        home.prepare(config)
         _require_free_port(config)
         stack.callback(_clear_away, config)
         home.secret_key(config)
@@ -95,7 +95,7 @@ def _run(config: env.Config) -> None:
         if config.libvirt_uri == env.LIBVIRT_SYSTEM:
             say("Looking for libvirt …")
         stack.enter_context(hostd.available(config.libvirt_uri))
-        if config.demo and importlib.util.find_spec("vms.demo"):
+        if config.demo:
             say("Preparing the demo guests (the first time this takes a minute) …")
             stack.callback(_demo, config, "down")
             _demo(config, "up")
@@ -114,7 +114,6 @@ def _clear_away(config: env.Config) -> None:
         (config.run / name).unlink(missing_ok=True)
     if config.run.parent != config.home:
         shutil.rmtree(config.run, ignore_errors=True)
-        home.prepare(config)
 
 
 def _require_free_port(config: env.Config) -> None:
@@ -252,6 +251,7 @@ def _keep_running(config: env.Config, supervisor: Supervisor) -> None:
             )
         say("The supervisor ended unexpectedly; starting it again …")
         _clear_away(config)
+        home.prepare(config)
         supervisor.restart()
 
 

@@ -19,11 +19,14 @@ from pathlib import Path
 from typing import IO
 
 from portal.env import LIBVIRT_SYSTEM, load
-from portal.run.processes import marked, stop, wait_until
+from portal.run.processes import marked, running, stop, wait_until
 
 RUN = Path("/run/vm-portal")
 MARK_OF_HOST = "VM_PORTAL_HOST_DAEMONS"
 CONFIGURATION = Path(__file__).resolve().parent.parent / "supervisord-libvirt.conf"
+
+QEMU_CONFIGURATION = Path("/etc/libvirt/qemu.conf")
+NO_NAMESPACES = "namespaces = []  # VM Portal: / is no mount point here; taken out when the portal stops libvirtd\n"
 
 #: Seconds. libvirtd takes about one to start, ten on a machine that is busy.
 START_PATIENCE = 40
@@ -89,6 +92,9 @@ def _start_with_systemd() -> None:
 
 def _start() -> None:
     _stop()  # a supervisor whose libvirtd does not answer is of no use to anybody
+    if not _root_is_mounted():
+        with QEMU_CONFIGURATION.open("a") as configuration:
+            configuration.write(NO_NAMESPACES)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PORTAL_")}
     supervisord = Path(sys.executable).with_name("supervisord")
     # Becomes a daemon: it serves other instances too, and may outlive the one that started it.
@@ -99,10 +105,16 @@ def _start() -> None:
         check=True,
         stdin=subprocess.DEVNULL,
         start_new_session=True,
+        umask=0o022,  # QEMU's user must find its way into libvirt's directories
     )
     if not wait_until(_answers, START_PATIENCE, 0.2):
         _stop()
         raise HostError(f"libvirtd does not answer. Its last words are in {RUN}/libvirtd.log and {RUN}/virtlogd.log.")
+
+
+def _root_is_mounted() -> bool:
+    """Whether / is a mount point, which it is not in a plain chroot. There libvirt cannot give a guest its own /dev."""
+    return any(line.split()[4] == "/" for line in Path("/proc/self/mountinfo").read_text().splitlines())
 
 
 def _leave(users: IO[str]) -> None:
@@ -123,6 +135,17 @@ def _ours() -> list[int]:
     return [pid for pid in marked(MARK_OF_HOST, "1") if _program(pid) in ("supervisord", "libvirtd", "virtlogd")]
 
 
+def _probes() -> list[int]:
+    """QEMUs that libvirtd started to learn what QEMU can do. One that ends in the middle of it leaves them behind."""
+    return [pid for pid in running() if b"/var/lib/libvirt/qemu/qmp-" in _command(pid)]
+
+
+def _command(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
 def _program(pid: int) -> str:
     """What the kernel calls the process: a Python script goes by the script's name."""
     with contextlib.suppress(OSError):
@@ -135,6 +158,10 @@ def _stop() -> bool:
     if not _ours():
         return False
     stop(_ours, STOP_PATIENCE)
+    stop(_probes, 1)
+    text = QEMU_CONFIGURATION.read_text()
+    if NO_NAMESPACES in text:
+        QEMU_CONFIGURATION.write_text(text.replace(NO_NAMESPACES, ""))
     return True
 
 

@@ -4,34 +4,40 @@ Every process an instance starts carries its home in the variable PORTAL_INSTANC
 Unlike a pid file, that cannot be stale and cannot name a stranger.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 MARK = "PORTAL_INSTANCE"
 _PR_SET_PDEATHSIG = 1
 
 
-def marked(variable: str, value: str) -> list[int]:
-    """The pids of all processes with this environment variable, except this one. Zombies have none.
+def running() -> Iterator[int]:
+    """The pids of all processes that see the same root directory, except this one.
 
-    A process in another chroot or container may carry the same path and mean another place: it is not ours.
+    A process in another chroot or container may name the same paths and mean other places: it is not ours.
     """
-    mark = os.fsencode(f"{variable}={value}")
     root = Path("/").stat()
-    found = []
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            variables = (entry / "environ").read_bytes().split(b"\0")
-            if mark in variables and os.path.samestat(root, (entry / "root").stat()):
-                found.append(int(entry.name))
-        except OSError:
-            continue  # gone meanwhile, or another user's
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            # Gone meanwhile, or another user's.
+            with contextlib.suppress(OSError):
+                if os.path.samestat(root, (entry / "root").stat()):
+                    yield int(entry.name)
+
+
+def marked(variable: str, value: str) -> list[int]:
+    """The pids of the running processes with this environment variable. Zombies have none."""
+    mark = os.fsencode(f"{variable}={value}")
+    found = []
+    for pid in running():
+        with contextlib.suppress(OSError):
+            if mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                found.append(pid)
     return found
 
 

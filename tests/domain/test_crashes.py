@@ -16,9 +16,7 @@ from vms.domain.operation import Outcome, StepKind
 
 #: Calls that must not happen once more than in a life without a crash.
 ONCE = (StepKind.DESTROY, StepKind.START, StepKind.SAVE, StepKind.RESUME, StepKind.DISCARD_MEMORY)
-STORIES = [
-    pytest.param(story, id=story.name, marks=pytest.mark.behaviour(25, 26, *story.rows)) for story in SCENARIOS
-]
+STORIES = [pytest.param(story, id=story.name, marks=pytest.mark.behaviour(25, 26, *story.rows)) for story in SCENARIOS]
 
 
 def end(done: Driver) -> tuple[object, ...]:

@@ -172,7 +172,7 @@ def test_the_ladder_says_who_is_asked_when_and_what_happens_at_the_delay(
 @pytest.mark.behaviour(4, 34)
 @pytest.mark.parametrize(
     ("agent", "acpi", "force", "delay"),
-    itertools.product([Ear.IGNORES, None], [Ear.IGNORES, None], [True, False], [1, 2, 9, 15, 20]),
+    list(itertools.product([Ear.IGNORES, None], [Ear.IGNORES, None], [True, False], [1, 2, 9, 15, 20])),
 )
 def test_a_stubborn_guest_gets_what_the_plan_says_when_the_plan_says(
     agent: Ear | None, acpi: Ear | None, force: bool, delay: int

@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from tests.domain.simulator import moment
 from vms.domain.observation import (
     UP_WITHOUT_AGENT_AFTER,
     DomainState,
@@ -17,7 +18,6 @@ from vms.domain.observation import (
 )
 from vms.domain.operation import ACTIVE_STAGES, Stage, in_flight
 from vms.domain.power import TABLE, Action, InFlight, Refusal, Verdict, VmStatus, resolve
-from tests.domain.simulator import moment
 
 # Y allowed · - not · 1 only when nothing else is in flight · 2 supersedes the running operation
 # 3 an operation that has started its VM and only waits for it to come up gives way

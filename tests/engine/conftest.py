@@ -1,26 +1,32 @@
-"""The fixture of this ring: an engine on a fake host."""
+"""The fixtures of this ring: an engine on a fake host, and people with permissions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 
-from tests.engine.harness import Engine
+from tests.engine.harness import Engine, engine_on
 from tests.support.fake import FakeDaemon
-from vms import tasks
-from vms.models import Host
 
 
 @pytest.fixture
-def engine(fake: FakeDaemon, transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+def engine(fake: FakeDaemon, transactional_db: None) -> Iterator[Engine]:
     """An engine on an empty fake host, whose events it hears; the broker is a queue of the test."""
-    admin = User.objects.create_superuser("admin", password="x")
-    engine = Engine(fake, Host.objects.create(name="fake", uri=fake.uri), admin)
-    monkeypatch.setattr(tasks, "wake", engine.wake)
-    listener = fake.connect()
-    watch = listener.watch(engine.hear, lambda reason: None)
-    yield engine
-    watch.close()
-    listener.close()
+    with engine_on(fake) as engine:
+        yield engine
+
+
+@pytest.fixture
+def person(transactional_db: None) -> Callable[..., User]:
+    """Make somebody who may do what is named and nothing else: `person("reboot_vm", "view_vm")`."""
+
+    def make(*codenames: str, name: str = "somebody") -> User:
+        user = User.objects.create_user(name, password="x")
+        granted = Permission.objects.filter(content_type__app_label="vms", codename__in=codenames)
+        assert granted.count() == len(codenames), codenames
+        user.user_permissions.set(granted)
+        return user
+
+    return make

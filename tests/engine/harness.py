@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 from uuid import UUID
 
 from django.contrib.auth.models import User
+from django.db import connections as databases
 from django.utils import timezone
 
 from tests.support.fake import FakeDaemon
 from tests.support.waiting import wait_until
-from vms import queues
+from vms import queues, tasks
+from vms.domain.observation import DomainState
 from vms.engine import sweep, sync
 from vms.engine.advance import advance
 from vms.hypervisor import connections
@@ -60,6 +65,18 @@ class Engine:
         self.list_domains()
         return VirtualMachine.objects.get(uuid=uuid)
 
+    def define_all(self, tempers: Iterable[Temper]) -> Sequence[VirtualMachine]:
+        """Define a VM of each temper, found all at once."""
+        uuids = [self.fake.control.define(f"vm{number}", temper) for number, temper in enumerate(tempers)]
+        self.list_domains()
+        found = {str(vm.uuid): vm for vm in VirtualMachine.objects.filter(uuid__in=uuids)}
+        return [found[uuid] for uuid in uuids]
+
+    def undefine(self, vm: VirtualMachine) -> None:
+        """Remove a VM from its host."""
+        self.fake.control.hand(str(vm.uuid), "destroy")
+        self.fake.control.hand(str(vm.uuid), "undefine")
+
     def list_domains(self) -> None:
         """Do what the watcher does when it connects."""
         at = timezone.now()
@@ -95,6 +112,29 @@ class Engine:
         self.run(ended, f"{operation} has ended", timeout)
         return operation
 
+    def finish_all(self, operations: Iterable[Operation], timeout: float = 60) -> None:
+        """Work until all of these have ended."""
+        waiting = [operation.pk for operation in operations]
+
+        def ended() -> bool:
+            return not Operation.objects.filter(pk__in=waiting).exclude(stage="ended").exists()
+
+        self.run(ended, "all operations have ended", timeout)
+
+    def drain(self) -> None:
+        """Do all that is to be done now, and return."""
+        self._turn()
+
+    def status(self, vm: VirtualMachine) -> str:
+        """Return what a VM shows now."""
+        vm.refresh_from_db()
+        return vm.status
+
+    def runs(self, vm: VirtualMachine) -> bool:
+        """Say whether a VM runs, by the host's own word."""
+        run = self.fake.control.inside(str(vm.uuid))["run"]
+        return run is not None and run["state"] != DomainState.DOWN
+
     def calls(self, vm: VirtualMachine, *, effect: bool | None = None) -> list[str]:
         """Return what the host was asked to do to a VM, by the host's own log."""
         log = self.fake.control.log(str(vm.uuid), names=ACTING, call=True, effect=effect)
@@ -103,3 +143,42 @@ class Engine:
     def codes(self, vm: VirtualMachine) -> list[int]:
         """Return the codes of a VM's events, oldest first."""
         return list(Event.objects.filter(vm=vm).order_by("id").values_list("code", flat=True))
+
+
+@contextmanager
+def engine_on(fake: FakeDaemon) -> Iterator[Engine]:
+    """Make an engine that works for a fake host, and hears its events."""
+    admin = User.objects.create_superuser("admin", password="x")
+    engine = Engine(fake, Host.objects.create(name="fake", uri=fake.uri), admin)
+    listener = fake.connect()
+    watch = listener.watch(engine.hear, lambda reason: None)
+    try:
+        with mock.patch.object(tasks, "wake", engine.wake):
+            yield engine
+    finally:
+        watch.close()
+        listener.close()
+
+
+def at_once(work: Iterable[Callable[[], Any]], timeout: float = 60) -> list[Any]:
+    """Call functions at the same moment, a thread each, and return what they returned or raised, in their order."""
+    todo = list(work)
+    results: list[Any] = [None] * len(todo)
+    ready = threading.Barrier(len(todo))
+
+    def call(number: int, function: Callable[[], Any]) -> None:
+        try:
+            ready.wait(timeout)
+            results[number] = function()
+        except Exception as error:
+            results[number] = error
+        finally:
+            databases.close_all()
+
+    threads = [threading.Thread(target=call, args=each) for each in enumerate(todo)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout)
+        assert not thread.is_alive(), "a thread did not return"
+    return results

@@ -1,39 +1,26 @@
 """The health endpoints."""
 
-import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from django.test import Client
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
+
+from portal.run.processes import wait_until
 
 
 @pytest.fixture
-def redis(tmp_path: Path, settings: SettingsWrapper) -> Iterator[None]:
-    """Something that answers PONG to everything, for as long as the test lasts."""
+def redis(tmp_path: Path, settings: Settings) -> Iterator[None]:
+    """A Redis of this test's own."""
     path = tmp_path / "redis.sock"
     settings.REDIS_URL = f"unix://{path}"
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(path))
-        server.listen()
-
-        def serve() -> None:
-            try:
-                while True:
-                    connection, _ = server.accept()
-                    with connection:
-                        while connection.recv(4096):
-                            connection.sendall(b"+PONG\r\n")
-            except OSError:
-                return
-
-        thread = Thread(target=serve, daemon=True)
-        thread.start()
+    command = ["redis-server", "--port", "0", "--unixsocket", str(path), "--dir", str(tmp_path), "--save", ""]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+        assert wait_until(path.exists, 10)
         yield
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
+        server.terminate()
 
 
 def test_healthz_answers_without_login_and_without_a_database(client: Client) -> None:
@@ -49,9 +36,7 @@ def test_readyz_is_ready_when_database_and_redis_answer(client: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_readyz_says_no_without_redis_and_does_not_say_why(
-    client: Client, settings: SettingsWrapper, tmp_path: Path
-) -> None:
+def test_readyz_says_no_without_redis_and_does_not_say_why(client: Client, settings: Settings, tmp_path: Path) -> None:
     settings.REDIS_URL = f"unix://{tmp_path}/nobody.sock"
     answer = client.get("/readyz")
     assert (answer.status_code, answer.content) == (503, b"unavailable\n")

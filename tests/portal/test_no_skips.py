@@ -19,9 +19,18 @@ from portal.env import BASE_DIR
         ("import pytest\n@pytest.mark.xfail\ndef test_it(): raise AssertionError", 0),
     ],
 )
-@pytest.mark.parametrize("processes", [[], ["-n", "1"]])
-def test_a_skipped_test_fails_the_run(tmp_path: Path, body: str, status: int, processes: list[str]) -> None:
-    (tmp_path / "test_sample.py").write_text(body + "\ndef test_second(): pass\n")
+def test_a_skipped_test_fails_the_run(tmp_path: Path, body: str, status: int) -> None:
+    run_pytest(tmp_path, body, status)
+
+
+def test_a_test_skipped_in_another_process_fails_the_run_too(tmp_path: Path) -> None:
+    run_pytest(tmp_path, "import pytest\ndef test_it(): pytest.skip('no')", 1, "-n", "1")
+
+
+def run_pytest(tmp_path: Path, body: str, status: int, *processes: str) -> None:
+    """Run a sample of two test modules with the plugin, and compare the exit status."""
+    (tmp_path / "test_sample.py").write_text(body + "\n")
+    (tmp_path / "test_second.py").write_text("def test_it(): pass\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     command = [sys.executable, "-m", "pytest", "-p", "tests.support.no_skips", "-p", "no:django", *processes]
     ended = subprocess.run(

@@ -23,7 +23,7 @@ class FakeDaemon:
     """A daemon that can be killed, frozen and started again on the same state.
 
     Attributes:
-        uri: What the portal is given as its host; impatient, so that a frozen daemon is noticed within 3 s.
+        uri: What the portal is given as its host; impatient, so that a frozen daemon is noticed within 6 s.
         control: Steers it; another object after each `start`.
     """
 
@@ -33,7 +33,7 @@ class FakeDaemon:
         self.socket = Path(self._socket_directory.name) / "host.sock"
         self.state = directory / "fake-host.sqlite3"
         self.log_file = directory / "fake-host.jsonl"
-        self.uri = f"fake+unix://{self.socket}?keepalive=1"
+        self.uri = f"fake+unix://{self.socket}?keepalive=2"
         self.control: FakeControl
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -64,9 +64,9 @@ class FakeDaemon:
 
         self.control = wait_until(connected, "the fake host answers")
 
-    def connect(self) -> FakeHypervisor:
-        """Return a driver of one's own; the caller closes it."""
-        return FakeHypervisor(self.uri)
+    def connect(self, keepalive: float = 2.0) -> FakeHypervisor:
+        """Return a driver of one's own, which gives up after three times `keepalive` seconds; the caller closes it."""
+        return FakeHypervisor(f"fake+unix://{self.socket}?keepalive={keepalive}")
 
     def kill(self) -> None:
         """Kill the daemon with SIGKILL; its guests live on, as QEMU processes do."""

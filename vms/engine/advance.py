@@ -12,12 +12,11 @@ from enum import Enum
 from uuid import UUID
 
 import structlog
-from django.db import transaction
 from django.utils import timezone
 
 from vms.domain.decide import Call, Finish, Move, Note, Wait, decide, decide_gone, decide_unreachable
 from vms.domain.observation import Observation
-from vms.domain.operation import StepKind
+from vms.domain.operation import Failure, Outcome, StepKind
 from vms.engine import journal, lease, sync
 from vms.hypervisor import connections
 from vms.hypervisor.base import DomainNotFound, HostUnreachable, Hypervisor, HypervisorError
@@ -40,11 +39,16 @@ def advance(vm_id: UUID) -> bool:
 
 @dataclass(slots=True)
 class _Look:
-    """One look at the VM: what was seen and when, or why nothing was."""
+    """One look at the VM: what was seen and when, or why nothing was.
+
+    Attributes:
+        error: What the host said when it answered, but could not show the domain.
+    """
 
     at: datetime
     seen: Observation | None = None
     gone: bool = False
+    error: str = ""
 
 
 class _Then(Enum):
@@ -87,7 +91,7 @@ def _carry_out(row: Operation, move: Move, look: _Look) -> _Then:
 
 
 def _note(row: Operation, move: Note, look: _Look) -> bool:
-    with transaction.atomic():
+    with sync.locked(row.vm_id):
         if not journal.note(row, move, look.at, _describe(look.seen)):
             return False
         sync.settle(row.vm_id)
@@ -95,10 +99,10 @@ def _note(row: Operation, move: Note, look: _Look) -> bool:
 
 
 def _finish(row: Operation, move: Finish, look: _Look) -> bool:
-    with transaction.atomic():
-        if not journal.finish(row, move, look.at):
+    with sync.locked(row.vm_id):
+        if not journal.finish(row, move, look.at, look.error):
             return False
-        sync.settle(row.vm_id)
+        sync.settle(row.vm_id, reachable=move.failure is not Failure.HOST_UNREACHABLE)
         return True
 
 
@@ -112,6 +116,9 @@ def _look(vm: VirtualMachine) -> _Look:
     except DomainNotFound:
         sync.gone(vm.pk)
         return _Look(at, gone=True)
+    except HypervisorError as error:
+        log.warning("domain cannot be looked at", vm=str(vm.pk), error=str(error))
+        return _Look(at, error=str(error))
     sync.apply(vm, domain, at)
     return _Look(at, seen=domain.seen)
 
@@ -119,10 +126,16 @@ def _look(vm: VirtualMachine) -> _Look:
 def _decide(row: Operation, look: _Look) -> Move:
     if look.gone:
         return decide_gone()
-    if look.seen is None:
-        return decide_unreachable(journal.as_decided(row), look.at)
     # The clock of the decision: a journal written since the look may hold later times than the look itself.
-    return decide(journal.as_decided(row), look.seen, timezone.now())
+    now = timezone.now()
+    if look.seen is None:
+        move = decide_unreachable(journal.as_decided(row), now)
+        # The host is there; it is only this domain that cannot be looked at.
+        return Finish(Outcome.FAILED, Failure.DEADLINE) if look.error and isinstance(move, Finish) else move
+    settled_at = journal.settled_at(row, now)
+    if settled_at is not None and now < settled_at:
+        return Wait(settled_at)
+    return decide(journal.as_decided(row), look.seen, now)
 
 
 def _call(row: Operation, call: Call) -> bool:

@@ -13,9 +13,10 @@ from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import transaction
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Max, Prefetch, QuerySet
 from django.utils import timezone
 
+from vms.domain import decide
 from vms.domain import operation as op
 from vms.domain.decide import Call, Finish, Note
 from vms.domain.observation import status_while
@@ -111,6 +112,24 @@ def accept(vm: VirtualMachine, request: Request) -> Operation:
     return operation
 
 
+def settled_at(row: Operation, now: datetime) -> datetime | None:
+    """Return until when a call of an earlier operation may still have its effect; None when none is in doubt.
+
+    A start that was sent by a worker which then died may be under way at the host: a power-off that believed the VM
+    to be down already would be undone by it.
+    """
+    if row.journal or row.created_at + decide.SETTLE <= now:
+        return None
+    unanswered = OperationStep.objects.filter(
+        operation__vm_id=row.vm_id,
+        kind__in=(StepKind.START, StepKind.DESTROY, StepKind.SAVE, StepKind.RESUME),
+        answered_at__isnull=True,
+        at__gt=now - decide.SETTLE,
+    )
+    sent_at = unanswered.aggregate(last=Max("at"))["last"]
+    return sent_at + decide.SETTLE if sent_at is not None else None
+
+
 def begin_call(row: Operation, call: Call, now: datetime) -> OperationStep | None:
     """Write down that a call is about to be made.
 
@@ -162,10 +181,13 @@ def wait(row: Operation, until: datetime, now: datetime) -> bool:
     return _change(row, wake_at=until, looked_at=now)
 
 
-def finish(row: Operation, move: Finish, now: datetime) -> bool:
-    """End the operation, with its event. The VM's status is the caller's to set, in the same transaction."""
-    detail = ""
-    if move.failure is not Failure.NONE:
+def finish(row: Operation, move: Finish, now: datetime, detail: str = "") -> bool:
+    """End the operation, with its event. The VM's status is the caller's to set, in the same transaction.
+
+    Args:
+        detail: What the host said; by default what it said to the last call that failed.
+    """
+    if move.failure is not Failure.NONE and not detail:
         detail = next((step.detail for step in reversed(row.journal) if step.detail and not step.ok), "")
     with transaction.atomic():
         if not _change(

@@ -69,7 +69,8 @@ def _claim(vm_id: UUID, owner: str) -> bool:
     return bool(holder and _is_dead(holder) and rows.filter(lease_owner=holder).update(**claimed))
 
 
-def _ask_holder_to_look_again(vm_id: UUID) -> bool:
+def ask_holder_to_look_again(vm_id: UUID) -> bool:
+    """Mark a leased VM, so that its holder looks once more before it gives it back; False when nobody holds it."""
     return bool(VirtualMachine.objects.filter(pk=vm_id).exclude(lease_owner="").update(look_again=True))
 
 
@@ -89,7 +90,7 @@ def look_while_leased(vm_id: UUID, look: Callable[[], None]) -> bool:
     """
     owner = _new_owner()
     while not _claim(vm_id, owner):
-        if _ask_holder_to_look_again(vm_id) or not VirtualMachine.objects.filter(pk=vm_id).exists():
+        if ask_holder_to_look_again(vm_id) or not VirtualMachine.objects.filter(pk=vm_id).exists():
             return False
     try:
         look()

@@ -14,7 +14,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from vms.domain.operation import Stage
-from vms.engine import sync
+from vms.engine import lease, sync
 from vms.models import Operation
 
 #: One that was picked up, but by nobody carried on, is picked up again this much later.
@@ -33,14 +33,21 @@ def due() -> list[UUID]:
     with transaction.atomic():
         rows = list(
             waiting.filter(Q(wake_at__lte=now) | (unheard & Q(looked_at__lt=now - _UNHEARD_LOOK)))
-            .order_by("wake_at")
-            .values_list("pk", "vm_id")[:_AT_ONCE]
+            # One that another sweep is picking up just now is that one's.
+            .select_for_update(of=("self",), skip_locked=True, no_key=True)
+            .only("pk", "vm_id")
+            .order_by("wake_at")[:_AT_ONCE]
         )
-        waiting.filter(pk__in=[pk for pk, _ in rows]).update(wake_at=now + _AGAIN_AFTER, looked_at=now)
+        waiting.filter(pk__in=[row.pk for row in rows]).update(wake_at=now + _AGAIN_AFTER, looked_at=now)
     sync.count_as_up(now)
-    return [vm_id for _, vm_id in rows]
+    return [row.vm_id for row in rows]
 
 
 def wake_soon(vm_id: UUID) -> None:
-    """Make a VM's operation due at once, where no message can be sent."""
+    """Make a VM's operation due at once, where no message can be sent.
+
+    A worker that has the VM in hand is asked to look again: it may have looked before what happened now, and would
+    then write its own, later time over this one.
+    """
+    lease.ask_holder_to_look_again(vm_id)
     Operation.objects.filter(vm_id=vm_id).exclude(stage=Stage.ENDED).update(wake_at=timezone.now())

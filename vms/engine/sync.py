@@ -7,7 +7,8 @@ a newer one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -95,12 +96,27 @@ def guest_reset(vm_id: UUID, at: datetime) -> None:
             record(Code.GUEST_RESET, f"The guest of {vm.name} restarted itself.", vm=vm)
 
 
-def settle(vm_id: UUID) -> None:
-    """Set a VM's status from the last look, once its operation has ended; in the caller's transaction."""
+@contextmanager
+def locked(vm_id: UUID) -> Iterator[None]:
+    """Be in a transaction that holds the VM's row: whoever changes VM and operation together takes the VM first."""
+    with transaction.atomic():
+        VirtualMachine.objects.select_for_update().only("pk").get(pk=vm_id)
+        yield
+
+
+def settle(vm_id: UUID, *, reachable: bool = True) -> None:
+    """Set a VM's status from the last look, once its operation got further or has ended; in the caller's transaction.
+
+    Args:
+        reachable: False when the host did not answer, so that the last look tells nothing of now.
+    """
     vm = VirtualMachine.objects.select_related("host").get(pk=vm_id)
     if vm.status == VmStatus.GONE:
         return
-    status = _status(vm.seen, _active(vm_id), vm.running_since, timezone.now())
+    if reachable and vm.host.state != Host.State.UNREACHABLE:
+        status = _status(vm.seen, _active(vm_id), vm.running_since, timezone.now())
+    else:
+        status = VmStatus.NOT_RESPONDING
     VirtualMachine.objects.filter(pk=vm_id).update(status=status)
 
 

@@ -124,6 +124,16 @@ class Connections:
         self._connect = connect
         self._lock = threading.Lock()
         self._slots: dict[str, _Slot] = {}
+        self._inherited: list[dict[str, _Slot]] = []
+
+    def abandon(self) -> None:
+        """Start empty in a process that was forked off: the connections are its parent's.
+
+        They are kept, because closing them, or having them collected, would say goodbye in the parent's name.
+        """
+        self._inherited.append(self._slots)
+        self._lock = threading.Lock()
+        self._slots = {}
 
     def get(self, uri: str) -> Hypervisor:
         """Return the connection to a host, opened first if there is none that is alive.
@@ -151,17 +161,7 @@ class Connections:
 
 
 _connections = Connections()
-#: Connections of the process that this one was forked from. Kept, because closing them would say goodbye in its name.
-_inherited: list[Connections] = []
-
-
-def _start_empty() -> None:
-    global _connections
-    _inherited.append(_connections)
-    _connections = Connections()
-
-
-os.register_at_fork(after_in_child=_start_empty)
+os.register_at_fork(after_in_child=_connections.abandon)
 
 
 def get(uri: str) -> Hypervisor:

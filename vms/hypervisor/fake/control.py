@@ -105,7 +105,7 @@ class FakeControl:
         Raises:
             TimeoutError: After `timeout` seconds.
         """
-        if not self._channel.call("wait_held", target=uuid, call=call, count=count, timeout=timeout):
+        if not self._channel.call("wait_held", target=uuid, call=call, count=count, seconds=timeout):
             raise TimeoutError(f"no {count} calls of {call} held within {timeout} s")
 
     def release(self, uuid: str | None, call: str | None) -> int:
@@ -181,7 +181,7 @@ class FakeControl:
             TimeoutError: After `timeout` seconds.
         """
         wanted = {"uuid": uuid, "name": name} | fields
-        line = self._channel.call("wait_log", wanted=wanted, after=after, timeout=timeout)
+        line = self._channel.call("wait_log", wanted=wanted, after=after, seconds=timeout)
         if line is None:
             raise TimeoutError(f"no {wanted} in the log within {timeout} s")
         return _entry(line)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
 
 BEFORE, AFTER = "before", "after"
 
@@ -95,15 +94,15 @@ class Faults:
                 await hold.released.wait()
                 return
 
-    async def wait_held(self, target: Target, count: int, timeout: float) -> bool:
-        """Wait until `count` calls are held by order of this very target; False after `timeout` seconds."""
+    async def wait_held(self, target: Target, count: int, seconds: float) -> bool:
+        """Wait until `count` calls are held by order of this very target; False after `seconds`."""
 
         def reached() -> bool:
             return sum(hold.held for hold in self._holds if hold.target == target) >= count
 
         async with self._changed:
             try:
-                async with asyncio.timeout(timeout):
+                async with asyncio.timeout(seconds):
                     await self._changed.wait_for(reached)
             except TimeoutError:
                 return False
@@ -117,7 +116,7 @@ class Faults:
             hold.released.set()
         return sum(hold.held for hold in mine)
 
-    def clear(self) -> dict[str, Any]:
+    def clear(self) -> None:
         """Take every order back and let every held call go on."""
         for target in {hold.target for hold in self._holds}:
             self.release(target)
@@ -125,4 +124,3 @@ class Faults:
         self._latencies.clear()
         self.refusing = False
         self.awake.set()
-        return {}

@@ -11,24 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from vms.domain.observation import DomainState, DownReason
-from vms.hypervisor.base import (
-    AgentUnavailable,
-    DomainNotFound,
-    EventKind,
-    HypervisorError,
-    NotSupported,
-    RunChanged,
-)
-from vms.hypervisor.fake.machine import DRIVER, GUEST, OTHER, Happening, Machine, Run
+from vms.hypervisor.base import DomainNotFound, EventKind, HypervisorError
+from vms.hypervisor.fake.calls import CALLS, HANDS, Result
+from vms.hypervisor.fake.machine import DRIVER, OTHER, Happening, Machine
 from vms.hypervisor.fake.store import Store
-from vms.hypervisor.fake.temper import Agent, Reaction, Temper
-
-#: Calls of the port about one domain. Those of the second kind change nothing and are counted, but not logged.
-CHANGING_CALLS = frozenset(
-    {"prepare", "relent", "ask_agent", "press_button", "destroy", "start", "save", "resume", "discard_memory"}
-)
-LOOKING_CALLS = frozenset({"observe", "domains", "info", "screenshot"})
+from vms.hypervisor.fake.temper import Temper
 
 _EVENTS = {
     "came_up": EventKind.STARTED,
@@ -93,19 +80,20 @@ class FakeHost:
         with self._transaction():
             machine = self._machine(uuid)
             run = machine.runs
-            # What the call brings about is collected first and logged after it, in the order of cause and effect.
-            happened: list[Happening] = []
+            failure: HypervisorError | None = None
             try:
-                result, effect, failure = *self._carry_out(name, machine, arguments, happened), None
+                result = CALLS[name](machine, self._now(), **arguments)
+                # In the order of cause and effect: what the call brought about is logged after it.
+                happened = list(result.happened)
             except HypervisorError as error:
-                result, effect, failure = None, False, error
+                result, happened, failure = Result(effect=False), [], error
             self._store.add(
                 at=self._now(),
                 uuid=uuid,
                 name=name,
                 call=True,
                 by=DRIVER,
-                effect=effect,
+                effect=result.effect,
                 run=machine.runs if name == "start" else run,
                 pid=pid,
                 detail=str(failure or ""),
@@ -113,7 +101,7 @@ class FakeHost:
             self._happen(machine, happened)
         if failure is not None:
             raise failure
-        return result
+        return result.value
 
     def refuse(self, name: str, uuid: str, text: str, pid: int) -> None:
         """Log a call that was made to fail."""
@@ -131,62 +119,6 @@ class FakeHost:
         """Return what a driver is shown of all domains."""
         return [machine.seen() for machine in self._machines.values()]
 
-    def _carry_out(
-        self, name: str, machine: Machine, arguments: dict[str, Any], happened: list[Happening]
-    ) -> tuple[Any, bool]:
-        """Carry out a call and return its result, and whether it made a difference."""
-        now, run = self._now(), machine.run
-        match name:
-            case "prepare":
-                if run is None:
-                    raise RunChanged(f"{machine.name} is not running")
-                effect = run.token is None
-                run.token = run.token or arguments["token"]
-                if arguments["end_on_reset"]:
-                    effect |= run.on_reboot != "destroy"
-                    run.on_reboot = "destroy"
-                return run.token, effect
-            case "relent":
-                effect = run is not None and run.on_reboot != machine.on_reboot
-                if run is not None:
-                    run.on_reboot = machine.on_reboot
-                return None, effect
-            case "ask_agent":
-                return None, self._ask_agent(machine, reboot=arguments["reboot"])
-            case "press_button":
-                self._must_run(machine)
-                if not machine.temper.acpi:
-                    raise HypervisorError("Requested operation is not valid: ACPI power button is not available")
-                effect = machine.press_button(now)
-            case "destroy":
-                token = arguments["run_token"]
-                if run is not None and token is not None and run.token != token:
-                    raise RunChanged(f"{machine.name} runs, but not the run that was to be ended")
-                effect = run is not None
-                happened.extend(machine.end(now, DownReason.DESTROYED, DRIVER))
-            case "start":
-                effect = run is None
-                happened.extend(machine.power_on(now, DRIVER))
-            case "save":
-                effect = self._must_run(machine).saved_at is None
-                happened.extend(machine.begin_save(now, DRIVER))
-            case "resume":
-                effect = self._must_run(machine).state != DomainState.RUNNING
-                happened.extend(machine.set_state(now, DomainState.RUNNING, DRIVER))
-            case "discard_memory":
-                effect = machine.discard_memory()
-            case _:
-                raise NotSupported(f"no call {name}")
-        return None, effect
-
-    def _ask_agent(self, machine: Machine, *, reboot: bool) -> bool:
-        run = self._must_run(machine)
-        if not run.agent_connected or run.state != DomainState.RUNNING:
-            raise AgentUnavailable("Guest agent is not responding: QEMU guest agent is not connected")
-        if machine.temper.agent is Agent.REFUSES:
-            raise AgentUnavailable("internal error: unable to execute QEMU agent command 'guest-shutdown'")
-        return machine.ask_agent(self._now(), Reaction.REBOOT if reboot else Reaction.HALT)
-
     # What tests and people do to the host, past any driver.
 
     def define(self, template: dict[str, Any], names: Iterable[str], *, running: bool) -> list[str]:
@@ -199,7 +131,7 @@ class FakeHost:
         with self._transaction():
             self._machines.update((machine.uuid, machine) for machine in new)
             for machine in new:
-                self._happen(machine, machine.power_on(self._now(), OTHER) if running else (), quiet=True)
+                self._happen(machine, machine.power_on(self._now(), OTHER) if running else ())
         return [machine.uuid for machine in new]
 
     def change(self, uuid: str, fields: dict[str, Any]) -> None:
@@ -215,40 +147,7 @@ class FakeHost:
         self.advance(uuid)
         machine, now = self._machine(uuid), self._now()
         with self._transaction():
-            self._happen(machine, self._hand(machine, verb, now))
-
-    def _hand(self, machine: Machine, verb: str, now: float) -> Iterable[Happening]:
-        match verb:
-            case "start":
-                return machine.power_on(now, OTHER)
-            case "shutdown":
-                machine.request(now, Reaction.HALT)
-                return machine.advance(now)
-            case "destroy":
-                return machine.end(now, DownReason.DESTROYED, OTHER)
-            case "undefine":
-                # One that runs is gone once it is down.
-                machine.persistent = False
-                return ()
-            case "suspend":
-                return machine.set_state(now, DomainState.PAUSED, OTHER)
-            case "resume":
-                return machine.set_state(now, DomainState.RUNNING, OTHER)
-            case "managedsave":
-                return machine.begin_save(now, OTHER)
-            case "guest_halt":
-                return machine.end(now, DownReason.GUEST, GUEST)
-            case "guest_reboot":
-                return machine.reset(now, GUEST)
-            case "guest_sleep":
-                return machine.set_state(now, DomainState.SLEEPING, GUEST)
-            case "agent_connect":
-                return machine.set_agent(now, connected=True)
-            case "agent_disconnect":
-                return machine.set_agent(now, connected=False)
-            case "crash":
-                return machine.end(now, DownReason.CRASHED, GUEST)
-        raise NotSupported(f"no hand can {verb}")
+            self._happen(machine, HANDS[verb](machine, now))
 
     def inside(self, uuid: str) -> dict[str, Any]:
         """Return everything about a domain, also what no driver is shown."""
@@ -266,12 +165,6 @@ class FakeHost:
             return self._machines[uuid]
         except KeyError:
             raise DomainNotFound(f"Domain not found: no domain with matching uuid '{uuid}'") from None
-
-    @staticmethod
-    def _must_run(machine: Machine) -> Run:
-        if machine.run is None:
-            raise HypervisorError("Requested operation is not valid: domain is not running")
-        return machine.run
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

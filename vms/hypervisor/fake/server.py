@@ -14,17 +14,19 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 from vms.hypervisor.base import HypervisorError, NotSupported
 from vms.hypervisor.fake import screen, wire
+from vms.hypervisor.fake.calls import CALLS
 from vms.hypervisor.fake.faults import AFTER, BEFORE, Faults, Target
-from vms.hypervisor.fake.host import CHANGING_CALLS, FakeHost
+from vms.hypervisor.fake.host import FakeHost
 from vms.hypervisor.fake.store import Store
 
 _LINE_LIMIT = 1 << 20
+_DEFINED_AT_A_TIME = 500
 
 
 class AlreadyRunning(Exception):
@@ -52,10 +54,12 @@ class Daemon:
         self._host = FakeHost(self._store, time.time, self._emit, self._plan)
         self._faults = Faults()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[Any]] = set()
         self._clients: set[_Client] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._logged = asyncio.Condition()
+        self._orders = self._control_orders()
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT.
@@ -86,16 +90,18 @@ class Daemon:
         """Hang up on everybody and forget the calls under way."""
         for writer in self._writers:
             writer.transport.abort()
-        for task in list(self._tasks):
+        for task in [*self._tasks]:
             task.cancel()
-        while self._writers:
-            await asyncio.sleep(0)
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
     # The wire.
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client: _Client | None = None
         self._writers.add(writer)
+        if serving := asyncio.current_task():
+            self._serving.add(serving)
+            serving.add_done_callback(self._serving.discard)
         try:
             hello = json.loads(await reader.readline() or b"{}")
             client = _Client(writer, hello.get("role", "driver"), hello.get("pid", 0))
@@ -150,11 +156,11 @@ class Daemon:
 
     async def _carry_out(self, client: _Client, name: str, uuid: str | None, arguments: dict[str, Any]) -> Any:
         if failure := self._faults.failure(name, uuid):
-            if name in CHANGING_CALLS and uuid is not None:
+            if name in CALLS and uuid is not None:
                 self._host.refuse(name, uuid, failure.text, client.pid)
                 await self._tell_logged()
             raise wire.unpack({"kind": failure.kind, "text": failure.text})
-        if name in CHANGING_CALLS and uuid is not None:
+        if name in CALLS and uuid is not None:
             try:
                 return self._host.call(name, uuid, arguments, client.pid)
             finally:
@@ -174,50 +180,49 @@ class Daemon:
         raise NotSupported(f"no call {name}")
 
     async def _control(self, name: str, arguments: dict[str, Any]) -> Any:
-        host, faults = self._host, self._faults
-        target = Target(arguments.pop("call", None), arguments.pop("target", None))
-        match name:
-            case "hold":
-                return faults.hold(target, **arguments)
-            case "wait_held":
-                return await faults.wait_held(target, **arguments)
-            case "release":
-                return faults.release(target)
-            case "fail":
-                return faults.fail(target, **arguments)
-            case "latency":
-                return faults.delay(target, **arguments)
-            case "clear":
-                return faults.clear()
-            case "hang":
-                faults.awake.clear() if arguments["hang"] else faults.awake.set()
-                return None
-            case "refuse":
-                faults.refusing = arguments["refuse"]
-                return self._drop() if faults.refusing else None
-            case "drop":
-                return self._drop()
-            case "counts":
-                return dict(host.counts)
-            case "clients":
-                return [client.pid for client in self._clients if client.role == "driver"]
-            case "log":
-                return host.log(**arguments)
-            case "wait_log":
-                return await self._wait_log(**arguments)
+        if name not in self._orders:
+            raise NotSupported(f"no order {name}")
         try:
-            match name:
-                case "define":
-                    return host.define(**arguments)
-                case "change":
-                    return host.change(**arguments)
-                case "hand":
-                    return host.hand(**arguments)
-                case "inside":
-                    return host.inside(**arguments)
+            result = self._orders[name](**arguments)
+            return await result if isinstance(result, Coroutine) else result
         finally:
             await self._tell_logged()
-        raise NotSupported(f"no control call {name}")
+
+    def _control_orders(self) -> dict[str, Callable[..., Any]]:
+        """Return what a control connection may order, by name."""
+        host, faults = self._host, self._faults
+        return {
+            "define": self._define,
+            "change": host.change,
+            "hand": host.hand,
+            "inside": host.inside,
+            "log": host.log,
+            "wait_log": self._wait_log,
+            "counts": lambda: dict(host.counts),
+            "clients": lambda: [client.pid for client in self._clients if client.role == "driver"],
+            "hold": lambda call, target, **how: faults.hold(Target(call, target), **how),
+            "wait_held": lambda call, target, **how: faults.wait_held(Target(call, target), **how),
+            "release": lambda call, target: faults.release(Target(call, target)),
+            "fail": lambda call, target, **how: faults.fail(Target(call, target), **how),
+            "latency": lambda call, target, **how: faults.delay(Target(call, target), **how),
+            "clear": faults.clear,
+            "hang": lambda hang: faults.awake.clear() if hang else faults.awake.set(),
+            "refuse": self._refuse,
+            "drop": self._drop,
+        }
+
+    def _refuse(self, refuse: bool) -> None:
+        self._faults.refusing = refuse
+        if refuse:
+            self._drop()
+
+    async def _define(self, names: list[str], **arguments: Any) -> list[str]:
+        """Define a fleet in portions: in between others are answered."""
+        uuids: list[str] = []
+        for start in range(0, len(names), _DEFINED_AT_A_TIME):
+            uuids += self._host.define(names=names[start : start + _DEFINED_AT_A_TIME], **arguments)
+            await asyncio.sleep(0)
+        return uuids
 
     def _drop(self) -> None:
         """Close the connections of all drivers, at once and without a word."""
@@ -248,8 +253,8 @@ class Daemon:
         async with self._logged:
             self._logged.notify_all()
 
-    async def _wait_log(self, wanted: dict[str, Any], after: int, timeout: float) -> dict[str, Any] | None:
-        """Return the first log line after number `after` with the `wanted` fields, or None after `timeout` seconds."""
+    async def _wait_log(self, wanted: dict[str, Any], after: int, seconds: float) -> dict[str, Any] | None:
+        """Return the first log line after number `after` with the `wanted` fields, or None after `seconds`."""
         found: dict[str, Any] | None = None
 
         def look() -> bool:
@@ -260,7 +265,7 @@ class Daemon:
 
         async with self._logged:
             try:
-                async with asyncio.timeout(timeout):
+                async with asyncio.timeout(seconds):
                     await self._logged.wait_for(look)
             except TimeoutError:
                 return None

@@ -110,10 +110,7 @@ class Store:
 
     def entries(self, uuid: str | None, after: int) -> list[dict[str, Any]]:
         """Return the log's lines after number `after`, oldest first."""
-        where, values = "seq > ?", [after, *([uuid] if uuid else [])]
-        if uuid:
-            where += " AND uuid = ?"
-        rows = self._database.execute(f"SELECT seq, {', '.join(_COLUMNS)} FROM log WHERE {where} ORDER BY seq", values)
+        rows = self._database.execute(_SELECT_OF_ONE if uuid else _SELECT, {"uuid": uuid, "after": after})
         return [dict(zip(("seq", *_COLUMNS), row, strict=True)) for row in rows]
 
     def close(self) -> None:
@@ -124,4 +121,9 @@ class Store:
 
 
 _COLUMNS = ("at", "uuid", "name", "call", "by", "effect", "run", "pid", "detail")
-_INSERT = f"INSERT INTO log ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+_INSERT = "INSERT INTO log (at, uuid, name, call, by, effect, run, pid, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SELECT = """
+SELECT seq, at, uuid, name, call, by, effect, run, pid, detail FROM log
+WHERE seq > :after ORDER BY seq
+"""
+_SELECT_OF_ONE = _SELECT.replace("ORDER", "AND uuid = :uuid ORDER")

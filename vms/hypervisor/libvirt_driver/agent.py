@@ -1,21 +1,22 @@
 """The authority on asking a guest agent to take its guest down, without waiting for the guest.
 
-Not `virDomainShutdownFlags(GUEST_AGENT)`: it returns when the guest is down, or after 60 s (seen: 7.3 s for a guest that
-took 7 s). `guest-shutdown` is by design not answered when it is accepted, and libvirt cannot send a command without
-waiting: given no time at all (NOWAIT) it reported an error and the guest never got the command. So a ping shows first
-that the agent listens; then the command is sent, for whose answer libvirt waits a second, but the caller does not.
-Meanwhile the domain can be looked at, marked, pressed and destroyed: agent commands have a lock of their own.
+Not `virDomainShutdownFlags(GUEST_AGENT)`: it returns when the guest is down, or after 60 s (seen: 7.3 s for a guest
+that took 7 s). `guest-shutdown` is by design not answered when it is accepted, and libvirt cannot send a command
+without waiting: given no time at all (NOWAIT) it reported an error and the guest never got the command. So a ping
+shows first that the agent listens; then the command is sent, for whose answer libvirt waits a second, but the caller
+does not. Meanwhile the domain can be looked at, marked, pressed and destroyed: agent commands have a lock of their
+own.
 """
 
 from __future__ import annotations
 
 import json
 import threading
+from contextlib import suppress
 
 import libvirt
 import libvirt_qemu
 
-from vms.hypervisor import domain_xml
 from vms.hypervisor.base import AgentUnavailable, DomainNotFound, HostUnreachable, HypervisorError
 from vms.hypervisor.libvirt_driver.errors import translated
 from vms.hypervisor.libvirt_driver.line import SlowLine
@@ -44,29 +45,23 @@ class Agents:
         Raises:
             AgentUnavailable: No agent listens, or it refused.
         """
-        self._command(uuid, {"execute": "guest-ping"}, PING_LIMIT, PING_LIMIT)
-        try:
-            self._command(
-                uuid, {"execute": "guest-shutdown", "arguments": {"mode": mode}}, LIBVIRT_WAITS, REFUSAL_LIMIT
-            )
-        except _NoAnswer:
-            return
-        except AgentUnavailable:
-            # A guest that is quick takes its agent away before libvirt's second is over, which is an error, too.
-            if self._line.run(lambda connection: _listens(connection, uuid), LIBVIRT_WAITS):
-                raise
+        self._command(uuid, "guest-ping", {}, PING_LIMIT, PING_LIMIT)
+        with suppress(_NoAnswer):
+            self._command(uuid, "guest-shutdown", {"mode": mode}, LIBVIRT_WAITS, REFUSAL_LIMIT)
 
-    def _command(self, uuid: str, command: dict[str, object], seconds: int, limit: float) -> None:
-        """Have libvirt send a command and wait `seconds` for its answer, but wait for libvirt no longer than `limit`."""
+    def _command(self, uuid: str, name: str, arguments: dict[str, str], seconds: int, limit: float) -> None:
+        """Have libvirt send a command and wait `seconds` for its answer, but wait for libvirt only until `limit`."""
+
+        command = json.dumps({"execute": name, "arguments": arguments})
 
         def work(connection: libvirt.virConnect) -> None:
             try:
-                libvirt_qemu.qemuAgentCommand(connection.lookupByUUIDString(uuid), json.dumps(command), seconds, 0)
+                libvirt_qemu.qemuAgentCommand(connection.lookupByUUIDString(uuid), command, seconds, 0)
             except libvirt.libvirtError as error:
                 meaning = translated(error)
                 if isinstance(meaning, HostUnreachable | DomainNotFound):
                     raise
-                kind = _NoAnswer if isinstance(meaning, AgentUnavailable) else AgentUnavailable
+                kind = _NoAnswer if isinstance(meaning, AgentUnavailable) or _hung_up(error, name) else AgentUnavailable
                 raise kind(str(meaning)) from error
             finally:
                 self._room.release()
@@ -84,6 +79,10 @@ class _NoAnswer(AgentUnavailable):
     """The agent said nothing; to guest-shutdown, that is a yes."""
 
 
-def _listens(connection: libvirt.virConnect, uuid: str) -> bool:
-    domain = connection.lookupByUUIDString(uuid)
-    return bool(domain.isActive()) and domain_xml.read(domain.XMLDesc()).agent_connected
+def _hung_up(error: libvirt.libvirtError, command: str) -> bool:
+    """Say whether the agent went away with its guest ("End of file from agent socket") rather than refused.
+
+    Both are internal errors, in the host's language; but a refusal names the command. The domain is not looked
+    at: every look waits, a second or two, until its process has ended.
+    """
+    return error.get_error_code() == libvirt.VIR_ERR_INTERNAL_ERROR and command not in str(error.get_error_message())

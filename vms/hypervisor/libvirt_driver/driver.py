@@ -36,7 +36,7 @@ from vms.hypervisor.subscriptions import Subscriptions
 #: A host that shows no sign of life for this long is given up: seconds between two signs, and how many may be missed.
 KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 3, 3
 #: How long a call that asks QEMU's monitor may take, in seconds.
-MONITOR_LIMIT = 10.0
+MONITOR_LIMIT = 5.0
 #: Seconds a save may fail in before it counts as under way.
 SAVE_LIMIT = 2.0
 CLOSE_LIMIT = 2.0

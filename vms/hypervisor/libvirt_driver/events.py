@@ -26,6 +26,10 @@ def register(connection: libvirt.virConnect, tell: Callable[[DomainEvent], None]
     def lifecycle(
         _connection: libvirt.virConnect, domain: libvirt.virDomain, event: int, detail: int, _opaque: object
     ) -> None:
+        # The guest has finished, but its process is still ending: any look at the domain would wait for that, 1 to
+        # 2 s. STOPPED follows when there is something to see.
+        if event == libvirt.VIR_DOMAIN_EVENT_SHUTDOWN:
+            return
         say(domain, _LIFECYCLE.get(event, EventKind.CHANGED), f"{event}/{detail}")
 
     def reboot(_connection: libvirt.virConnect, domain: libvirt.virDomain, _opaque: object) -> None:

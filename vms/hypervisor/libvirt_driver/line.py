@@ -1,8 +1,8 @@
-"""The authority on libvirt calls that a hung QEMU or a slow guest could block: they are made beside the main connection.
+"""The authority on libvirt calls that could block (a hung QEMU, a slow guest): they get a connection of their own.
 
 libvirt serves five calls of one connection at a time, and a call that has to ask a hung QEMU never returns. So such
-calls go over a second connection, each in a thread of its own, and whoever made them stops waiting after a limit. A line
-on which a call got stuck is not used again; it goes when its last call does.
+calls go over a second connection, each in a thread of its own, and whoever made them stops waiting after a limit. A
+line on which a call got stuck is not used again; it goes when its last call does.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ import libvirt
 from vms.hypervisor.base import HypervisorError
 
 _lock = threading.Lock()
-_started_in: int | None = None
+#: The process that started the loop.
+_started_in: list[int] = []
 
 
 def start_event_loop() -> None:
@@ -25,11 +26,10 @@ def start_event_loop() -> None:
     Raises:
         HypervisorError: It was started before this process was forked off.
     """
-    global _started_in
     with _lock:
-        if _started_in == os.getpid():
+        if _started_in == [os.getpid()]:
             return
-        if _started_in is not None:
+        if _started_in:
             raise HypervisorError(
                 "libvirt was in use in this process before it forked; open connections after the fork"
             )
@@ -37,7 +37,7 @@ def start_event_loop() -> None:
         libvirt.registerErrorHandler(lambda context, error: None, None)
         libvirt.virEventRegisterDefaultImpl()
         threading.Thread(target=_run, name="libvirt-events", daemon=True).start()
-        _started_in = os.getpid()
+        _started_in.append(os.getpid())
 
 
 def _run() -> None:

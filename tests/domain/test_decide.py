@@ -1,0 +1,283 @@
+"""Single decisions that stories seldom come to: lost answers, late looks, VMs that hang, runs without a mark."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.domain.simulator import accepted, moment, policy_of
+from vms.domain.decide import Call, Finish, Move, Note, Wait, decide, decide_gone, decide_unreachable
+from vms.domain.observation import DomainState, DownReason, Job, Observation
+from vms.domain.operation import Failure, Operation, Outcome, Stage, Step, StepKind
+from vms.domain.power import Action
+
+RUNNING = Observation(DomainState.RUNNING, run_token="ours", agent_channel=True, agent_connected=True)
+NO_AGENT = replace(RUNNING, agent_connected=False)
+BARE = replace(NO_AGENT, acpi=False)
+DOWN = Observation(DomainState.DOWN, down_reason=DownReason.GUEST)
+DESTROYED = replace(DOWN, down_reason=DownReason.DESTROYED)
+PATIENT, FORCED = policy_of(force=False, delay=20), policy_of(force=True, delay=20)
+
+
+def ok(kind: StepKind, at: float = 0) -> Step:
+    return Step(kind, moment(at), moment(at), ok=True)
+
+
+def failed(kind: StepKind, at: float = 0, answered: float | None = None) -> Step:
+    return Step(kind, moment(at), moment(at if answered is None else answered))
+
+
+def lost(kind: StepKind, at: float = 0) -> Step:
+    return Step(kind, moment(at))
+
+
+def op(action: Action, stage: Stage, *steps: Step, token: str | None = "ours", force: bool = False) -> Operation:
+    """An operation with this journal, whose guest, if asked, was first asked at 0."""
+    new = replace(accepted(action, FORCED if force else PATIENT), stage=stage, steps=steps, run_token=token)
+    return replace(new, deadline_at=moment(20) if new.asked_at else None)
+
+
+def asked(*steps: Step, force: bool = False) -> Operation:
+    return op(Action.REBOOT, Stage.WAITING, ok(StepKind.PREPARE), *steps, force=force)
+
+
+ASK, PRESS = Call(StepKind.ASK_AGENT, Stage.WAITING), Call(StepKind.PRESS_BUTTON, Stage.WAITING)
+DESTROY, START = Call(StepKind.DESTROY, Stage.DESTROYING), Call(StepKind.START, Stage.STARTING)
+RELENT = Call(StepKind.RELENT, Stage.WAITING)
+
+
+@pytest.mark.behaviour(5)
+@pytest.mark.parametrize(
+    ("journal", "seen", "now", "move"),
+    [
+        ([lost(StepKind.ASK_AGENT)], RUNNING, 1, ASK),
+        ([lost(StepKind.ASK_AGENT)] * 2, RUNNING, 1, ASK),
+        ([lost(StepKind.ASK_AGENT)] * 3, RUNNING, 1, PRESS),
+        ([lost(StepKind.ASK_AGENT)] * 3, BARE, 1, Wait(moment(20))),
+        ([lost(StepKind.ASK_AGENT)], NO_AGENT, 1, Wait(moment(10))),
+        ([lost(StepKind.ASK_AGENT), ok(StepKind.ASK_AGENT, 14)], RUNNING, 14, Wait(moment(17))),
+        ([lost(StepKind.ASK_AGENT), ok(StepKind.ASK_AGENT, 14)], RUNNING, 17, PRESS),
+        ([lost(StepKind.ASK_AGENT), failed(StepKind.ASK_AGENT, 1)], BARE, 1, Wait(moment(20))),
+        ([lost(StepKind.ASK_AGENT), failed(StepKind.ASK_AGENT, 1)], NO_AGENT, 1, PRESS),
+        ([failed(StepKind.ASK_AGENT)], RUNNING, 0, PRESS),
+        ([ok(StepKind.ASK_AGENT)], RUNNING, 9.9, Wait(moment(10))),
+        ([ok(StepKind.ASK_AGENT)], RUNNING, 10, PRESS),
+        ([lost(StepKind.PRESS_BUTTON)], NO_AGENT, 1, PRESS),
+        ([lost(StepKind.PRESS_BUTTON)] * 3, NO_AGENT, 1, Wait(moment(10))),
+        ([failed(StepKind.PRESS_BUTTON)], NO_AGENT, 1, Wait(moment(10))),
+        ([ok(StepKind.PRESS_BUTTON, 0), ok(StepKind.PRESS_BUTTON, 10)], NO_AGENT, 11, Wait(moment(20))),
+    ],
+)
+@pytest.mark.parametrize("force", [True, False])
+def test_who_is_asked_next(journal: list[Step], seen: Observation, now: float, move: Move, force: bool) -> None:
+    assert decide(asked(*journal, force=force), seen, moment(now)) == move
+
+
+def test_an_agent_that_refused_and_is_still_there_is_not_given_time_for_an_answer_that_was_lost() -> None:
+    journal = lost(StepKind.ASK_AGENT), failed(StepKind.ASK_AGENT, 1)
+    seen = replace(BARE, agent_connected=True)
+    assert decide(asked(*journal, force=True), seen, moment(1)) == DESTROY
+    assert decide(asked(*journal), seen, moment(1)) == RELENT
+
+
+def test_the_first_ask_starts_the_delay_and_no_other() -> None:
+    prepared = op(Action.SHUT_DOWN, Stage.ACCEPTED, ok(StepKind.PREPARE))
+    assert decide(prepared, RUNNING, moment(0)) == replace(ASK, starts_delay=True)
+    assert decide(prepared, NO_AGENT, moment(0)) == replace(PRESS, starts_delay=True)
+    assert decide(asked(ok(StepKind.PRESS_BUTTON)), RUNNING, moment(1)) == ASK
+
+
+@pytest.mark.behaviour(2, 4)
+def test_at_the_delay_and_not_before_a_vm_is_powered_off_or_left() -> None:
+    journal = ok(StepKind.ASK_AGENT), ok(StepKind.PRESS_BUTTON, 10)
+    assert decide(asked(*journal, force=True), RUNNING, moment(19.999)) == Wait(moment(20))
+    assert decide(asked(*journal, force=True), RUNNING, moment(20)) == DESTROY
+    assert decide(asked(*journal), RUNNING, moment(20)) == RELENT
+    relented = asked(*journal, ok(StepKind.RELENT, 20))
+    assert decide(relented, RUNNING, moment(20)) == Finish(Outcome.GAVE_UP)
+
+
+def test_relenting_is_tried_again_but_not_for_ever() -> None:
+    waited = asked(ok(StepKind.ASK_AGENT), ok(StepKind.PRESS_BUTTON, 10))
+    for fault in (failed, lost):
+        twice = replace(waited, steps=(*waited.steps, *[fault(StepKind.RELENT, 20)] * 2))
+        thrice = replace(waited, steps=(*waited.steps, *[fault(StepKind.RELENT, 20)] * 3))
+        assert decide(twice, RUNNING, moment(20)) == RELENT
+        assert decide(thrice, RUNNING, moment(20)) == Finish(Outcome.GAVE_UP)
+
+
+@pytest.mark.behaviour(25)
+@pytest.mark.parametrize(
+    ("action", "stage", "kind", "seen"),
+    [
+        (Action.REBOOT, Stage.DESTROYING, StepKind.DESTROY, RUNNING),
+        (Action.REBOOT, Stage.STARTING, StepKind.START, DOWN),
+        (Action.SUSPEND, Stage.SAVING, StepKind.SAVE, RUNNING),
+        (Action.RESUME, Stage.RESUMING, StepKind.RESUME, replace(RUNNING, state=DomainState.PAUSED)),
+    ],
+)
+def test_a_call_without_an_answer_is_not_sent_again_while_it_may_be_under_way(
+    action: Action, stage: Stage, kind: StepKind, seen: Observation
+) -> None:
+    once = op(action, stage, ok(StepKind.PREPARE), lost(kind, 10), force=True)
+    assert decide(once, seen, moment(10.1)) == decide(once, seen, moment(14.9)) == Wait(moment(15))
+    assert decide(once, seen, moment(15)) == Call(kind, stage)
+
+
+@pytest.mark.behaviour(27)
+def test_the_last_attempt_is_given_time_as_well() -> None:
+    attempts = [lost(StepKind.START, at) for at in (0, 5, 10, 15, 20, 25)]
+    starting = op(Action.REBOOT, Stage.STARTING, *attempts)
+    assert decide(starting, DOWN, moment(26)) == Wait(moment(30))
+    assert decide(starting, RUNNING, moment(26)) == Finish(Outcome.FAILED, Failure.SAVED_ELSEWHERE)
+    fresh = replace(RUNNING, run_token=None)
+    assert decide(starting, fresh, moment(26)) == Note(StepKind.STARTED, Stage.COMING_UP)
+    assert decide(starting, DOWN, moment(30)) == Finish(Outcome.FAILED, Failure.START_FAILED)
+
+
+def test_the_gap_before_the_next_attempt_is_counted_from_the_answer() -> None:
+    starting = op(Action.REBOOT, Stage.STARTING, failed(StepKind.START, 0, answered=4))
+    assert decide(starting, DOWN, moment(4)) == Wait(moment(5))
+    assert decide(starting, DOWN, moment(5)) == START
+
+
+def test_a_guest_that_went_down_before_a_lost_destroy_is_not_called_forced() -> None:
+    journal = ok(StepKind.PREPARE), ok(StepKind.ASK_AGENT), lost(StepKind.DESTROY, 20)
+    destroying = op(Action.SHUT_DOWN, Stage.DESTROYING, *journal, force=True)
+    assert decide(destroying, DOWN, moment(21)) == Finish(Outcome.CLEAN_AGENT)
+    assert decide(destroying, DESTROYED, moment(21)) == Finish(Outcome.FORCED)
+    assert decide(destroying, replace(DOWN, down_reason=DownReason.UNKNOWN), moment(21)) == Finish(Outcome.FORCED)
+    known = replace(destroying, steps=(*journal[:2], ok(StepKind.DESTROY, 20)))
+    assert decide(known, DOWN, moment(21)) == Finish(Outcome.FORCED)
+
+
+@pytest.mark.parametrize("reason", [DownReason.DESTROYED, DownReason.SAVED])
+def test_a_vm_that_somebody_else_ended_while_its_guest_was_asked_is_no_clean_shut_down(reason: DownReason) -> None:
+    waiting = op(Action.SHUT_DOWN, Stage.WAITING, ok(StepKind.PREPARE), ok(StepKind.ASK_AGENT))
+    assert decide(waiting, replace(DOWN, down_reason=reason), moment(3)) == Finish(Outcome.OTHER_HAND)
+
+
+# Power off of a VM that hangs
+
+MARK = Call(StepKind.PREPARE, Stage.ACCEPTED)
+
+
+def test_a_hung_vm_that_swallows_the_mark_is_powered_off_after_the_second_try() -> None:
+    new = op(Action.POWER_OFF, Stage.ACCEPTED, token=None)
+    seen = replace(RUNNING, run_token=None)
+    assert decide(new, seen, moment(0)) == MARK
+    assert decide(replace(new, steps=(lost(StepKind.PREPARE),)), seen, moment(30)) == MARK
+    assert decide(replace(new, steps=(lost(StepKind.PREPARE),) * 2), seen, moment(60)) == DESTROY
+    assert decide(replace(new, steps=(failed(StepKind.PREPARE),)), seen, moment(0)) == DESTROY
+
+
+def test_a_mark_that_shows_up_late_does_not_make_its_run_a_stranger() -> None:
+    journal = failed(StepKind.PREPARE), failed(StepKind.DESTROY, 0)
+    unmarked = op(Action.POWER_OFF, Stage.DESTROYING, *journal, token=None)
+    assert decide(unmarked, RUNNING, moment(1)) == DESTROY
+
+
+def test_a_vm_that_runs_after_a_destroy_that_worked_is_a_new_run_even_without_a_mark() -> None:
+    journal = failed(StepKind.PREPARE), ok(StepKind.DESTROY)
+    unmarked = op(Action.POWER_OFF, Stage.DESTROYING, *journal, token=None)
+    assert decide(unmarked, replace(RUNNING, run_token=None), moment(9)) == Finish(Outcome.OTHER_HAND)
+
+
+def test_a_graceful_action_marks_its_run_before_it_asks_and_repeats_a_lost_mark_at_once() -> None:
+    new = op(Action.REBOOT, Stage.ACCEPTED, lost(StepKind.PREPARE), token=None)
+    assert decide(new, RUNNING, moment(0.1)) == MARK
+
+
+# Taking back what was armed
+
+ARMED = replace(RUNNING, reset_ends_run=True)
+
+
+@pytest.mark.behaviour(9)
+def test_a_cancelled_operation_takes_back_a_mark_whose_answer_was_lost() -> None:
+    cancelled = replace(op(Action.REBOOT, Stage.ACCEPTED, lost(StepKind.PREPARE), token=None), cancel_requested=True)
+    assert decide(cancelled, ARMED, moment(1)) == Call(StepKind.RELENT, Stage.ACCEPTED)
+    assert decide(cancelled, replace(RUNNING, run_token=None), moment(1)) == Finish(Outcome.CANCELLED)
+    assert decide(replace(cancelled, steps=()), ARMED, moment(1)) == Finish(Outcome.CANCELLED)
+
+
+def test_a_vm_that_cannot_be_marked_is_not_left_armed() -> None:
+    attempts = [failed(StepKind.PREPARE, at) for at in (0, 1, 3, 7, 15, 31)]
+    unmarked = op(Action.REBOOT, Stage.ACCEPTED, *attempts, token=None)
+    assert decide(unmarked, ARMED, moment(31)) == Call(StepKind.RELENT, Stage.ACCEPTED)
+    assert decide(unmarked, NO_AGENT, moment(31)) == Finish(Outcome.FAILED, Failure.PREPARE_FAILED)
+
+
+@pytest.mark.behaviour(23)
+def test_a_power_off_that_fails_takes_back_what_the_operation_before_it_armed() -> None:
+    attempts = [failed(StepKind.DESTROY, at) for at in (0, 1, 3, 7, 15, 31)]
+    destroying = op(Action.POWER_OFF, Stage.DESTROYING, ok(StepKind.PREPARE), *attempts)
+    assert decide(destroying, ARMED, moment(31)) == Call(StepKind.RELENT, Stage.DESTROYING)
+    assert decide(destroying, RUNNING, moment(31)) == Finish(Outcome.FAILED, Failure.DESTROY_FAILED)
+
+
+@pytest.mark.behaviour(9)
+def test_a_cancel_that_comes_once_the_vm_is_being_powered_off_is_too_late() -> None:
+    destroying = op(Action.REBOOT, Stage.DESTROYING, ok(StepKind.PREPARE), failed(StepKind.DESTROY, 5), force=True)
+    assert decide(replace(destroying, cancel_requested=True), RUNNING, moment(6)) == DESTROY
+
+
+# The hard deadline
+
+
+@pytest.mark.behaviour(28)
+def test_past_the_hard_deadline_what_has_come_true_counts_and_nothing_new_is_begun() -> None:
+    late = moment(10_000)
+    down = op(Action.SHUT_DOWN, Stage.WAITING, ok(StepKind.PREPARE), ok(StepKind.ASK_AGENT))
+    assert decide(down, DOWN, late) == Finish(Outcome.CLEAN_AGENT)
+    reboot = asked(ok(StepKind.ASK_AGENT), ok(StepKind.RELENT, 20))
+    assert decide(reboot, RUNNING, late) == Finish(Outcome.GAVE_UP)
+    up = replace(op(Action.RUN, Stage.COMING_UP, ok(StepKind.START), ok(StepKind.STARTED), token=None))
+    assert decide(up, replace(RUNNING, run_token=None), late) == Finish(Outcome.DONE)
+
+    too_late = Finish(Outcome.FAILED, Failure.DEADLINE)
+    assert decide(asked(ok(StepKind.ASK_AGENT)), DOWN, late) == too_late
+    assert decide(asked(ok(StepKind.ASK_AGENT), force=True), RUNNING, late) == RELENT
+    assert decide(asked(ok(StepKind.ASK_AGENT), ok(StepKind.RELENT), force=True), RUNNING, late) == too_late
+    assert decide(op(Action.RUN, Stage.ACCEPTED, token=None), DOWN, late) == too_late
+
+
+@pytest.mark.behaviour(28, 29)
+def test_an_unreachable_host_is_waited_for_until_the_hard_deadline_and_no_longer() -> None:
+    waiting = asked(ok(StepKind.ASK_AGENT))
+    end = waiting.hard_deadline_at
+    assert decide_unreachable(waiting, moment(1)) == Wait(moment(3))
+    assert decide_unreachable(replace(waiting, hard_deadline_at=moment(2)), moment(1)) == Wait(moment(2))
+    assert decide_unreachable(waiting, end) == Finish(Outcome.FAILED, Failure.HOST_UNREACHABLE)
+    assert decide_gone() == Finish(Outcome.FAILED, Failure.GONE)
+
+
+# Memory that somebody saved, restored or dropped
+
+
+def test_a_start_never_brings_old_memory_back_into_a_reboot() -> None:
+    starting = replace(op(Action.REBOOT, Stage.STARTING), brought_down=Outcome.CLEAN_AGENT)
+    saved_elsewhere = Finish(Outcome.FAILED, Failure.SAVED_ELSEWHERE)
+    assert decide(starting, replace(DOWN, managed_save=True), moment(1)) == saved_elsewhere
+    assert decide(starting, RUNNING, moment(1)) == saved_elsewhere
+
+
+def test_a_vm_that_somebody_paused_while_it_came_up_has_come_back() -> None:
+    journal = ok(StepKind.START), ok(StepKind.STARTED)
+    coming = replace(op(Action.REBOOT, Stage.COMING_UP, *journal), brought_down=Outcome.FORCED)
+    assert decide(coming, Observation(DomainState.PAUSED), moment(1)) == Finish(Outcome.FORCED)
+
+
+def test_a_save_is_waited_for_while_the_host_works_at_it_and_repeated_at_most_twice() -> None:
+    saving = op(Action.SUSPEND, Stage.SAVING, ok(StepKind.SAVE), token=None)
+    assert decide(saving, replace(RUNNING, job=Job.SAVING), moment(60)) == Wait(moment(62))
+    assert decide(saving, RUNNING, moment(5)) == Call(StepKind.SAVE, Stage.SAVING)
+    thrice = replace(saving, steps=(lost(StepKind.SAVE),) * 3)
+    assert decide(thrice, RUNNING, moment(60)) == Finish(Outcome.FAILED, Failure.SAVE_FAILED)
+    assert decide(saving, DOWN, moment(60)) == Finish(Outcome.FAILED, Failure.WENT_DOWN_AGAIN)
+
+
+def test_a_graceful_operation_without_a_policy_is_a_programming_error() -> None:
+    with pytest.raises(ValueError, match="policy"):
+        decide(replace(asked(), policy=None), RUNNING, moment(0))

@@ -1,0 +1,208 @@
+"""The authority on what the contract suite runs against: a host of each kind, and hands that reach past the driver."""
+
+from __future__ import annotations
+
+import os
+import signal
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar, Literal, Protocol
+
+import libvirt
+
+from tests.support.fake import FakeDaemon
+from tests.support.libvirtd import PrivateLibvirtd
+from tests.support.waiting import wait_until
+from vms.demo import guests as demo
+from vms.demo.image import GuestImage
+from vms.domain.observation import DomainState, Observation
+from vms.hypervisor import connections
+from vms.hypervisor.base import Capability, Domain, Hypervisor
+from vms.hypervisor.fake import Agent, Reaction, Temper
+
+ALL = Capability.AGENT | Capability.DISOBEDIENCE | Capability.SAVE | Capability.SCREENSHOT | Capability.RESET_ENDS_RUN
+#: What each driver must declare, which selects its cases.
+CAPABILITIES = {"fake": ALL, "test": Capability.SAVE | Capability.SCREENSHOT, "qemu": ALL}
+
+Kind = Literal["obedient", "acpi", "slow", "stubborn", "refuses", "reboots"]
+Verb = Literal["start", "shutdown", "destroy", "suspend", "undefine"]
+#: Seconds until a slow guest goes down: longer than a request may take.
+SLOW = 8
+
+
+class Rig(Protocol):
+    """A host with its driver."""
+
+    hypervisor: Hypervisor
+
+    def define(self, kind: Kind) -> str:
+        """Define a domain that is down, and return its UUID."""
+
+    def hand(self, uuid: str, verb: Verb) -> None:
+        """Do something to a domain as another hand would."""
+
+    def freeze(self, uuid: str) -> None:
+        """Make a run take no notice of anything any more but being destroyed."""
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+
+
+def running(rig: Rig, kind: Kind = "obedient") -> str:
+    """Return a domain that was started just now."""
+    domain = rig.define(kind)
+    rig.hypervisor.start(domain)
+    return domain
+
+
+def up(rig: Rig, kind: Kind = "obedient") -> str:
+    """Return a domain whose agent has connected; the guest listens."""
+    domain = running(rig, kind)
+    wait_seen(rig.hypervisor, domain, lambda seen: seen.agent_connected)
+    return domain
+
+
+def wait_seen(
+    hypervisor: Hypervisor, uuid: str, condition: Callable[[Observation], bool], timeout: float = 60.0
+) -> Observation:
+    """Look at a domain until `condition` holds, and return the look."""
+    looks: list[Domain] = []
+
+    def look() -> bool:
+        looks[:] = [hypervisor.observe(uuid)]
+        return condition(looks[0].seen)
+
+    wait_until(look, "the domain looks as it should", timeout, interval=0.05)
+    return looks[0].seen
+
+
+def wait_down(hypervisor: Hypervisor, uuid: str, timeout: float = 60.0) -> Observation:
+    """Look at a domain until it is down, and return the look."""
+    return wait_seen(hypervisor, uuid, lambda seen: seen.state is DomainState.DOWN, timeout)
+
+
+class FakeRig:
+    """The fake host."""
+
+    _TEMPERS: ClassVar[dict[Kind, Temper]] = {
+        "obedient": Temper(),
+        "acpi": Temper(agent=Agent.NONE),
+        "slow": Temper(slow=1.0),
+        "stubborn": Temper(agent=Agent.IGNORES, button=False),
+        "refuses": Temper(agent=Agent.REFUSES),
+        "reboots": Temper(told_to_halt=Reaction.REBOOT),
+    }
+
+    def __init__(self, daemon: FakeDaemon) -> None:
+        self._daemon = daemon
+        self.hypervisor = connections.connect(daemon.uri)
+        self._number = 0
+
+    def define(self, kind: Kind) -> str:
+        self._number += 1
+        temper = self._TEMPERS[kind]
+        return self._daemon.control.define(
+            f"{kind}-{self._number}", temper, running=False, description=f"A {kind} guest"
+        )
+
+    def hand(self, uuid: str, verb: Verb) -> None:
+        self._daemon.control.hand(uuid, verb)
+
+    def freeze(self, uuid: str) -> None:
+        self._daemon.control.fail(uuid, "prepare", times=100, text="the hypervisor did not answer within 5 s")
+
+    def close(self) -> None:
+        self.hypervisor.close()
+
+
+class LibvirtRig:
+    """A host that libvirt manages, with a libvirt connection beside the driver's."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self.reconnect()
+        self._defined: list[str] = []
+
+    def reconnect(self) -> None:
+        """Connect, again if libvirtd was killed."""
+        self.hypervisor = connections.connect(self._uri)
+        self.libvirt = libvirt.open(self._uri)
+
+    def define(self, kind: Kind) -> str:
+        identity = str(uuid.uuid4())
+        self.libvirt.defineXML(self.xml(kind, identity))
+        self._defined.append(identity)
+        return identity
+
+    def xml(self, kind: Kind, identity: str) -> str:
+        """Return the definition of a guest."""
+        raise NotImplementedError
+
+    def hand(self, uuid: str, verb: Verb) -> None:
+        domain = self.libvirt.lookupByUUIDString(uuid)
+        match verb:
+            case "start":
+                domain.create()
+            case "shutdown":
+                domain.shutdown()
+            case "destroy":
+                domain.destroy()
+            case "suspend":
+                domain.suspend()
+            case "undefine":
+                domain.undefine()
+
+    def freeze(self, uuid: str) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        for identity in self._defined:
+            try:
+                domain = self.libvirt.lookupByUUIDString(identity)
+            except libvirt.libvirtError:
+                continue
+            if domain.isActive():
+                domain.destroy()
+            if domain.isPersistent():
+                domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
+        self.hypervisor.close()
+        self.libvirt.close()
+
+
+class SimulatedRig(LibvirtRig):
+    """libvirt's own test driver, in this process. Connections to `test:///default` share one host while any is open."""
+
+    def __init__(self) -> None:
+        super().__init__("test:///default")
+
+    def xml(self, kind: Kind, identity: str) -> str:
+        return f"""<domain type="test"><name>{kind}-{identity}</name><uuid>{identity}</uuid>
+            <description>A {kind} guest</description><memory unit="MiB">128</memory><vcpu>1</vcpu>
+            <os><type>hvm</type></os><features><acpi/></features></domain>"""
+
+
+class QemuRig(LibvirtRig):
+    """Real guests on a libvirtd of our own."""
+
+    _TEMPERS: ClassVar[dict[Kind, demo.Temper]] = {
+        "obedient": demo.Temper(),
+        "acpi": demo.Temper(agent="off"),
+        "slow": demo.Temper(slow=SLOW),
+        "stubborn": demo.Temper(agent="ignore", acpi="ignore"),
+        "reboots": demo.Temper(halt="reboot"),
+    }
+
+    def __init__(self, daemon: PrivateLibvirtd, image: GuestImage, emulator_type: demo.EmulatorType) -> None:
+        self._daemon, self._emulator_type = daemon, emulator_type
+        self._image = daemon.install(image)
+        super().__init__(daemon.uri)
+
+    def xml(self, kind: Kind, identity: str) -> str:
+        guest = demo.DemoGuest(f"{kind}-{identity}", f"A {kind} guest", self._TEMPERS[kind], kind != "acpi")
+        return demo.domain_xml(guest, self._image, uuid=identity, emulator_type=self._emulator_type)
+
+    def freeze(self, uuid: str) -> None:
+        processes = (pid for pid in self._daemon.processes() if pid != self._daemon.pid)
+        qemu = next(pid for pid in processes if uuid.encode() in Path(f"/proc/{pid}/cmdline").read_bytes())
+        os.kill(qemu, signal.SIGSTOP)

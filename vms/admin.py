@@ -1,0 +1,205 @@
+"""Django admin: the same models with the same rules.
+
+History is read-only. What may be changed is changed through `vms.actions`, and a power action leads to the very
+confirmation that the pages show: what it will do, the reason, the one-time override, and nobody's rule but the one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from vms import actions, labels, permissions
+from vms.domain.errors import PolicyError
+from vms.domain.policy import Setting, check_vm_setting
+from vms.domain.power import Action
+from vms.models import Event, Host, Operation, OperationStep, PortalDefaults, VirtualMachine
+
+
+class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Rows that people may look at, and nobody may write by hand."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+
+@admin.register(Host)
+class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Hosts can be added and renamed; what the watcher found out about them is shown."""
+
+    list_display = ("name", "uri", "state", "vm_count", "version", "connected_at")
+    list_filter = ("state",)
+    search_fields = ("name", "uri", "hostname")
+    readonly_fields = ("state", "error", "hostname", "version", "connected_at", "watched_until")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Host]:
+        """Count the VMs in the same query."""
+        hosts: QuerySet[Host] = super().get_queryset(request)
+        return hosts.annotate(vm_count=Count("vms"))
+
+    @admin.display(description=_("VMs"), ordering="vm_count")
+    def vm_count(self, host: Any) -> int:
+        """Return how many VMs the host has, those that are gone included."""
+        return int(host.vm_count)
+
+
+@admin.register(PortalDefaults)
+class PortalDefaultsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """The one row of defaults, changed with an event like everything else."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Only where nobody has changed the defaults yet."""
+        may_change = request.user.has_perm("vms.change_portaldefaults")
+        return may_change and not PortalDefaults.objects.exists()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody: without the row the factory settings would come back unsaid."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: PortalDefaults, form: Any, change: bool) -> None:
+        """Have the action change them."""
+        actions.set_defaults(request.user, force=obj.force, delay=obj.graceful_delay)
+        obj.id = 1
+
+
+#: The model's names of what the domain calls the parts of a policy.
+_FIELD = {"force": "force_power_off", "graceful_delay": "graceful_delay"}
+
+
+class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A VM's own policy, refused in the same words as everywhere."""
+
+    class Meta:
+        model = VirtualMachine
+        fields = ("force_power_off", "graceful_delay")
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a policy that could not be carried out."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        try:
+            check_vm_setting(Setting(cleaned.get("force_power_off"), cleaned.get("graceful_delay")))
+        except PolicyError as error:
+            raise ValidationError({_FIELD[error.field]: str(labels.POLICY_ERROR[error.code])}) from None
+        return cleaned
+
+
+@admin.register(VirtualMachine)
+class VirtualMachineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """VMs come and go with their hosts; their policy is edited, and power actions are asked for, here too."""
+
+    form = PolicyForm
+    fields = ("name", "host", "uuid", "status", "force_power_off", "graceful_delay", "running_since", "observed_at")
+    readonly_fields = ("name", "host", "uuid", "status", "running_since", "observed_at")
+    list_display = ("name", "host", "status", "force_power_off", "graceful_delay", "agent_connected")
+    list_filter = ("status", "host", "force_power_off")
+    list_select_related = ("host",)
+    search_fields = ("name", "uuid", "description")
+    actions = tuple(f"ask_{action}" for action in Action)
+
+    def has_view_permission(self, request: HttpRequest, obj: VirtualMachine | None = None) -> bool:
+        """Who may see VMs anywhere may see them here."""
+        return request.user.has_perm(permissions.VIEW)
+
+    def has_change_permission(self, request: HttpRequest, obj: VirtualMachine | None = None) -> bool:
+        """Who may edit VMs anywhere may edit them here."""
+        return request.user.has_perm(permissions.CHANGE)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody: the watcher finds VMs."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: VirtualMachine | None = None) -> bool:
+        """Nobody: the history of a VM outlives it."""
+        return False
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Whoever may see VMs."""
+        return request.user.has_perm(permissions.VIEW)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Offer the power actions that this person may ask for."""
+        return {
+            f"ask_{action}": (_asker(action), f"ask_{action}", labels.ACTION[action])
+            for action in Action
+            if request.user.has_perm(permissions.ACTION_PERMISSION[action])
+        }
+
+    def save_model(self, request: HttpRequest, obj: VirtualMachine, form: Any, change: bool) -> None:
+        """Have the action set the policy; nothing else of a VM is changed here."""
+        actions.set_policy(request.user, obj, obj.policy_setting)
+
+
+def _asker(action: Action) -> Any:
+    """Return the admin action that leads to the confirmation of a power action on the chosen VMs."""
+
+    def ask(
+        modeladmin: VirtualMachineAdmin, request: HttpRequest, queryset: QuerySet[VirtualMachine]
+    ) -> HttpResponse:
+        chosen = urlencode([("vm", pk) for pk in queryset.values_list("pk", flat=True)])
+        return HttpResponseRedirect(f"{reverse('vm_action', args=[action])}?{chosen}")
+
+    return ask
+
+
+class StepInline(admin.TabularInline):  # type: ignore[type-arg]
+    """An operation's journal."""
+
+    model = OperationStep
+    fields = ("number", "kind", "at", "answered_at", "ok", "detail", "actor_name")
+    readonly_fields = fields
+    can_delete = False
+    extra = 0
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+
+@admin.register(Operation)
+class OperationAdmin(ReadOnly):
+    """Operations, each with its journal."""
+
+    list_display = ("created_at", "vm", "action", "stage", "outcome", "actor_name", "reason")
+    list_filter = ("action", "stage", "outcome")
+    list_select_related = ("vm",)
+    search_fields = ("vm__name", "actor_name", "correlation_id", "reason")
+    date_hierarchy = "created_at"
+    inlines = (StepInline,)
+
+
+@admin.register(OperationStep)
+class OperationStepAdmin(ReadOnly):
+    """Every step of every operation, to search through."""
+
+    list_display = ("at", "operation", "number", "kind", "ok", "detail")
+    list_filter = ("kind", "ok")
+    list_select_related = ("operation",)
+    search_fields = ("operation__vm__name", "operation__correlation_id", "detail")
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnly):
+    """History."""
+
+    list_display = ("at", "severity", "code", "message", "vm", "actor_name")
+    list_filter = ("severity", "code")
+    list_select_related = ("vm",)
+    search_fields = ("message", "correlation_id", "actor_name")
+    date_hierarchy = "at"
