@@ -1,6 +1,5 @@
 """The settings the portal runs with, but for what would only make tests slow."""
 
-import os
 import tempfile
 from pathlib import Path
 

@@ -34,8 +34,8 @@ def test_the_list_can_be_narrowed_by_outcome_and_vm(
     assert ids(client.get(LIST)) == {gave_up.pk, failed.pk, running.pk}
     assert ids(client.get(LIST, {"outcome": "gave_up"})) == {gave_up.pk}
     assert ids(client.get(LIST, {"outcome": "running"})) == {running.pk}
-    assert ids(client.get(TABLE, {"vm": one.pk})) == {gave_up.pk, failed.pk}
-    assert "No operation matches" in client.get(LIST, {"vm": two.pk, "outcome": "failed"}).content.decode()
+    assert ids(client.get(TABLE, {"vm": str(one.pk)})) == {gave_up.pk, failed.pk}
+    assert "No operation matches" in client.get(LIST, {"vm": str(two.pk), "outcome": "failed"}).content.decode()
     assert client.get(LIST, {"vm": "nonsense"}).status_code == 400
 
 
@@ -61,7 +61,9 @@ def test_the_page_tells_everything_about_a_failed_operation(
     operation.save()
     for number, (kind, ok) in enumerate(((StepKind.ASK_AGENT, True), (StepKind.START, False)), start=1):
         at = operation.created_at + timedelta(seconds=number)
-        operation.steps.create(number=number, kind=kind, at=at, answered_at=at, ok=ok, detail="" if ok else "no such image")
+        operation.steps.create(
+            number=number, kind=kind, at=at, answered_at=at, ok=ok, detail="" if ok else "no such image"
+        )
     record(Code.VM_REBOOT_FAILED, "Reboot of web01 failed.", vm=vm, operation=operation)
     html = log_in(viewer).get(operation.get_absolute_url()).content.decode()
     for told in (
@@ -91,9 +93,7 @@ def test_time_down_and_time_to_return_are_told(
     operation = make_operation(vm, outcome=Outcome.CLEAN_AGENT)
     down = operation.created_at + timedelta(seconds=4)
     Operation.objects.filter(pk=operation.pk).update(went_down_at=down, ended_at=down + timedelta(seconds=3))
-    operation.steps.create(
-        number=1, kind=StepKind.STARTED, at=down + timedelta(seconds=1.5), answered_at=down, ok=True
-    )
+    operation.steps.create(number=1, kind=StepKind.STARTED, at=down + timedelta(seconds=1.5), answered_at=down, ok=True)
     html = log_in(viewer).get(operation.get_absolute_url()).content.decode()
     assert "<dt>Time to go down</dt><dd>4.0 s</dd>" in html
     assert "<dt>Time down</dt><dd>1.5 s</dd>" in html
@@ -113,7 +113,9 @@ def test_a_running_operation_keeps_itself_fresh(
     assert "Extend +60 s" in fragment
 
 
-def test_an_outsider_is_forbidden(log_in: LogIn, outsider: User, vm: VirtualMachine, make_operation: MakeOperation) -> None:
+def test_an_outsider_is_forbidden(
+    log_in: LogIn, outsider: User, vm: VirtualMachine, make_operation: MakeOperation
+) -> None:
     operation = make_operation(vm, outcome=Outcome.DONE)
     client = log_in(outsider)
     for url in (LIST, TABLE, operation.get_absolute_url(), reverse("operation_progress", args=[operation.pk])):

@@ -76,9 +76,7 @@ def test_an_operation_that_has_ended_is_refused_with_a_link_to_it(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_viewer_is_forbidden_and_not_offered_it(
-    log_in: LogIn, viewer: User, waiting: Operation, name: str
-) -> None:
+def test_a_viewer_is_forbidden_and_not_offered_it(log_in: LogIn, viewer: User, waiting: Operation, name: str) -> None:
     client = log_in(viewer)
     assert post(client, name, waiting).status_code == 403
     version = waiting.version
@@ -111,9 +109,7 @@ def test_nobody_is_sent_to_the_login_page(client: Client, waiting: Operation, na
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_post_without_its_csrf_token_is_refused(
-    log_in: LogIn, operator: User, waiting: Operation, name: str
-) -> None:
+def test_a_post_without_its_csrf_token_is_refused(log_in: LogIn, operator: User, waiting: Operation, name: str) -> None:
     assert post(log_in(operator, enforce_csrf_checks=True), name, waiting).status_code == 403
     assert not Event.objects.exists()
 

@@ -32,7 +32,7 @@ def test_an_operators_reboot_is_accepted_and_its_row_says_rebooting(
     log_in: LogIn, operator: User, vm: VirtualMachine, woken: list[UUID], django_capture_on_commit_callbacks: Any
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
-        response = log_in(operator, htmx=True).post(REBOOT, {"vm": vm.pk, "reason": "new kernel"})
+        response = log_in(operator, htmx=True).post(REBOOT, {"vm": str(vm.pk), "reason": "new kernel"})
     assert response.status_code == 200
     operation = Operation.objects.get()
     assert (operation.action, operation.actor_name, operation.reason) == (Action.REBOOT, "oskar", "new kernel")
@@ -62,8 +62,8 @@ def test_every_action_can_be_confirmed_and_done(
 ) -> None:
     vm = make_vm(status=status)
     client, url = log_in(operator), reverse("vm_action", args=[action])
-    assert client.get(url, {"vm": vm.pk}).status_code == 200
-    response = client.post(url, {"vm": vm.pk}, follow=True)
+    assert client.get(url, {"vm": str(vm.pk)}).status_code == 200
+    response = client.post(url, {"vm": str(vm.pk)}, follow=True)
     assert response.redirect_chain == [("/", 302)]
     vm.refresh_from_db()
     assert (Operation.objects.get().action, vm.status) == (action, shown)
@@ -75,12 +75,10 @@ def test_looking_changes_nothing(log_in: LogIn, admin: User, make_vm: MakeVm, ac
     vms = [make_vm(status.value, status) for status in VmStatus]
     client = log_in(admin)
     for name in ("vm_action", "vm_action_plan"):
-        response = client.get(reverse(name, args=[action]), {"vm": [vm.pk for vm in vms]})
+        response = client.get(reverse(name, args=[action]), {"vm": [str(vm.pk) for vm in vms]})
         assert response.status_code == 200
     assert Operation.objects.count() == Event.objects.count() == 0
-    assert [(vm.pk, vm.status) for vm in vms] == [
-        (vm.pk, VirtualMachine.objects.get(pk=vm.pk).status) for vm in vms
-    ]
+    assert [(vm.pk, vm.status) for vm in vms] == [(vm.pk, VirtualMachine.objects.get(pk=vm.pk).status) for vm in vms]
 
 
 @pytest.mark.behaviour(34)
@@ -88,7 +86,7 @@ def test_the_confirmation_tells_the_ladder_and_where_the_policy_comes_from(
     log_in: LogIn, operator: User, make_vm: MakeVm
 ) -> None:
     vm = make_vm(graceful_delay=30)
-    html = log_in(operator, htmx=True).get(REBOOT, {"vm": vm.pk}).content.decode()
+    html = log_in(operator, htmx=True).get(REBOOT, {"vm": str(vm.pk)}).content.decode()
     for told in ("Reboot web01?", "12 d", "Ask the guest agent", "after 0:15", "after 0:30", "Give up", "once down"):
         assert told in html
     assert "<b>30 s</b> (this VM)" in html
@@ -100,14 +98,14 @@ def test_an_override_changes_the_plan_that_is_shown_and_the_button(
     log_in: LogIn, operator: User, vm: VirtualMachine, override: dict[str, str]
 ) -> None:
     url = reverse("vm_action_plan", args=[Action.REBOOT])
-    html = log_in(operator, htmx=True).get(url, {"vm": vm.pk} | override).content.decode()
+    html = log_in(operator, htmx=True).get(url, {"vm": str(vm.pk)} | override).content.decode()
     assert "may be powered off</b> if the guest does not shut down in time (this request)" in html
     assert 'id="vm_action_confirm" hx-swap-oob="true"' in html
     assert "pf-m-danger" in html
 
 
 def test_an_override_holds_for_this_operation_only(log_in: LogIn, operator: User, vm: VirtualMachine) -> None:
-    log_in(operator).post(REBOOT, {"vm": vm.pk, "force": "yes", "graceful_delay": "7"})
+    log_in(operator).post(REBOOT, {"vm": str(vm.pk), "force": "yes", "graceful_delay": "7"})
     operation = Operation.objects.get()
     assert (operation.force, operation.delay, operation.force_origin) == (True, 7, "request")
     vm.refresh_from_db()
@@ -118,7 +116,9 @@ def test_an_override_holds_for_this_operation_only(log_in: LogIn, operator: User
 def test_a_bad_delay_is_answered_at_its_field_and_kept(
     log_in: LogIn, operator: User, vm: VirtualMachine, delay: str
 ) -> None:
-    response = log_in(operator, htmx=True).post(REBOOT, {"vm": vm.pk, "graceful_delay": delay, "reason": "because"})
+    response = log_in(operator, htmx=True).post(
+        REBOOT, {"vm": str(vm.pk), "graceful_delay": delay, "reason": "because"}
+    )
     assert response.status_code == 422
     form = response.context["form"]
     assert list(form.errors) == ["graceful_delay"]
@@ -136,7 +136,7 @@ def test_no_wait_that_may_not_force_is_refused_at_the_force_field(
     log_in: LogIn, operator: User, make_vm: MakeVm
 ) -> None:
     vm = make_vm(force_power_off=True, graceful_delay=0)
-    response = log_in(operator, htmx=True).post(REBOOT, {"vm": vm.pk, "force": "no"})
+    response = log_in(operator, htmx=True).post(REBOOT, {"vm": str(vm.pk), "force": "no"})
     assert response.status_code == 422
     assert list(response.context["form"].errors) == ["force"]
     assert not Operation.objects.exists()
@@ -146,8 +146,8 @@ def test_a_reason_of_500_characters_is_kept_and_a_longer_one_refused(
     log_in: LogIn, operator: User, vm: VirtualMachine
 ) -> None:
     client = log_in(operator, htmx=True)
-    assert client.post(REBOOT, {"vm": vm.pk, "reason": "x" * 501}).status_code == 422
-    assert client.post(REBOOT, {"vm": vm.pk, "reason": "x" * 500}).status_code == 200
+    assert client.post(REBOOT, {"vm": str(vm.pk), "reason": "x" * 501}).status_code == 422
+    assert client.post(REBOOT, {"vm": str(vm.pk), "reason": "x" * 500}).status_code == 200
     assert Operation.objects.get().reason == "x" * 500
 
 
@@ -156,8 +156,8 @@ def test_the_second_of_two_reboots_is_refused_with_a_link_to_the_first(
     log_in: LogIn, operator: User, vm: VirtualMachine
 ) -> None:
     client = log_in(operator, htmx=True)
-    assert client.post(REBOOT, {"vm": vm.pk}).status_code == 200
-    response = client.post(REBOOT, {"vm": vm.pk})
+    assert client.post(REBOOT, {"vm": str(vm.pk)}).status_code == 200
+    response = client.post(REBOOT, {"vm": str(vm.pk)})
     assert response.status_code == 409
     first = Operation.objects.get()
     html = response.content.decode()
@@ -167,7 +167,7 @@ def test_the_second_of_two_reboots_is_refused_with_a_link_to_the_first(
 
 def test_a_wrong_status_is_refused_in_words(log_in: LogIn, operator: User, make_vm: MakeVm) -> None:
     vm = make_vm(status=VmStatus.DOWN)
-    response = log_in(operator).post(REBOOT, {"vm": vm.pk})
+    response = log_in(operator).post(REBOOT, {"vm": str(vm.pk)})
     assert response.status_code == 409
     assert "Cannot reboot web01 because it is Down." in response.content.decode()
     assert not Operation.objects.exists()
@@ -180,7 +180,7 @@ def test_of_several_vms_those_that_can_go_ahead_and_the_rest_are_named(
     up, down = make_vm("up"), make_vm("off", VmStatus.DOWN)
     busy = make_vm("busy", VmStatus.REBOOT_IN_PROGRESS)
     running = make_operation(busy)
-    client, sent = log_in(operator, htmx=True), {"vm": [up.pk, down.pk, busy.pk]}
+    client, sent = log_in(operator, htmx=True), {"vm": [str(vm.pk) for vm in (up, down, busy)]}
     confirmation = client.get(REBOOT, sent).content.decode()
     assert "Reboot 3 virtual machines?" in confirmation
     assert "Cannot reboot off because it is Down." in confirmation
@@ -196,13 +196,13 @@ def test_of_several_vms_those_that_can_go_ahead_and_the_rest_are_named(
 
 def test_operations_of_one_request_share_a_correlation_id(log_in: LogIn, operator: User, make_vm: MakeVm) -> None:
     vms = [make_vm(name) for name in ("a", "b")]
-    log_in(operator).post(REBOOT, {"vm": [vm.pk for vm in vms]})
+    log_in(operator).post(REBOOT, {"vm": [str(vm.pk) for vm in vms]})
     assert Operation.objects.count() == 2
     assert len(set(Operation.objects.values_list("correlation_id", flat=True))) == 1
 
 
 def test_forcing_several_vms_wants_their_number_typed(log_in: LogIn, operator: User, make_vm: MakeVm) -> None:
-    sent: dict[str, Any] = {"vm": [make_vm("a").pk, make_vm("b").pk, make_vm("c", VmStatus.DOWN).pk]}
+    sent: dict[str, Any] = {"vm": [str(make_vm("a").pk), str(make_vm("b").pk), str(make_vm("c", VmStatus.DOWN).pk)]}
     client = log_in(operator, htmx=True)
     assert "Type 2, the number of virtual machines, to confirm" in client.get(POWER_OFF, sent).content.decode()
     for wrong in ("", "3", "two"):
@@ -219,8 +219,8 @@ def test_a_power_off_says_which_operation_it_ends(
     vm = make_vm(status=VmStatus.REBOOT_IN_PROGRESS)
     reboot = make_operation(vm)
     client = log_in(operator, htmx=True)
-    assert "This ends the reboot that grace asked for." in client.get(POWER_OFF, {"vm": vm.pk}).content.decode()
-    assert client.post(POWER_OFF, {"vm": vm.pk}).status_code == 200
+    assert "This ends the reboot that grace asked for." in client.get(POWER_OFF, {"vm": str(vm.pk)}).content.decode()
+    assert client.post(POWER_OFF, {"vm": str(vm.pk)}).status_code == 200
     reboot.refresh_from_db()
     assert reboot.stage == Stage.ENDED
     assert reboot.superseded_by == Operation.objects.exclude(pk=reboot.pk).get()
@@ -233,20 +233,20 @@ def test_a_viewer_is_forbidden_to_look_and_to_act(
     with django_capture_on_commit_callbacks(execute=True):
         for action in Action:
             url = reverse("vm_action", args=[action])
-            assert client.get(url, {"vm": vm.pk}).status_code == 403
-            assert client.post(url, {"vm": vm.pk}).status_code == 403
+            assert client.get(url, {"vm": str(vm.pk)}).status_code == 403
+            assert client.post(url, {"vm": str(vm.pk)}).status_code == 403
     assert Operation.objects.count() == Event.objects.count() == len(woken) == 0
 
 
 def test_nobody_is_sent_to_the_login_page(client: Client, vm: VirtualMachine) -> None:
-    response = client.post(REBOOT, {"vm": vm.pk})
+    response = client.post(REBOOT, {"vm": str(vm.pk)})
     assert response.status_code == 302
     assert response.headers["Location"].startswith(reverse("login"))
     assert not Operation.objects.exists()
 
 
 def test_a_post_without_its_csrf_token_is_refused(log_in: LogIn, admin: User, vm: VirtualMachine) -> None:
-    response = log_in(admin, enforce_csrf_checks=True).post(REBOOT, {"vm": vm.pk})
+    response = log_in(admin, enforce_csrf_checks=True).post(REBOOT, {"vm": str(vm.pk)})
     assert response.status_code == 403
     assert "data-message" in response.content.decode()
     assert not Operation.objects.exists()
@@ -260,7 +260,7 @@ def test_a_request_about_no_vm_is_refused(log_in: LogIn, operator: User, vm: Vir
 
 
 def test_an_unknown_action_is_not_found(log_in: LogIn, admin: User, vm: VirtualMachine) -> None:
-    assert log_in(admin).post("/vms/explode/", {"vm": vm.pk}).status_code == 404
+    assert log_in(admin).post("/vms/explode/", {"vm": str(vm.pk)}).status_code == 404
 
 
 @pytest.mark.parametrize("method", ["put", "patch", "delete"])
@@ -271,7 +271,7 @@ def test_other_methods_are_refused(log_in: LogIn, admin: User, vm: VirtualMachin
 def test_the_confirmation_of_many_vms_costs_as_many_queries_as_that_of_few(
     log_in: LogIn, operator: User, make_vm: MakeVm, make_operation: MakeOperation, django_assert_num_queries: Any
 ) -> None:
-    ids = [make_vm(f"vm{number}").pk for number in range(60)]
+    ids = [str(make_vm(f"vm{number}").pk) for number in range(60)]
     client = log_in(operator, htmx=True)
     client.get(REBOOT, {"vm": ids[:1]})
     for count in (5, 60):

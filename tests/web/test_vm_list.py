@@ -201,7 +201,7 @@ def test_the_fragment_is_the_part_of_the_page_that_has_its_name(
 
 
 def test_the_toolbar_stands_in_the_seeds_order(log_in: LogIn, admin: User, vm: VirtualMachine) -> None:
-    response = log_in(admin).get(TOOLBAR, {"vm": vm.pk})
+    response = log_in(admin).get(TOOLBAR, {"vm": str(vm.pk)})
     keys = [control.key for group in response.context["toolbar"] for control in group]
     assert keys == ["run", "suspend", "shut_down", "power_off", "reboot", "console", "edit"]
 
@@ -212,7 +212,7 @@ def test_a_control_that_does_not_apply_says_why(log_in: LogIn, admin: User, make
     nothing = client.get(TOOLBAR).content.decode()
     assert nothing.count('aria-disabled="true"') >= 7
     assert "Select a virtual machine first." in nothing
-    html = client.get(TOOLBAR, {"vm": vm.pk}).content.decode()
+    html = client.get(TOOLBAR, {"vm": str(vm.pk)}).content.decode()
     assert "Cannot reboot web01 because it is Down." in html
     assert "The console is not available yet." in html
     assert re.search(r'id="vm_toolbar_reboot"\s+aria-disabled="true" aria-describedby="vm_toolbar_reboot_why"', html)
@@ -220,7 +220,7 @@ def test_a_control_that_does_not_apply_says_why(log_in: LogIn, admin: User, make
 
 
 def test_a_control_applies_when_one_of_the_selected_can(log_in: LogIn, admin: User, make_vm: MakeVm) -> None:
-    ids = [make_vm("a").pk, make_vm("b", VmStatus.DOWN).pk]
+    ids = [str(make_vm("a").pk), str(make_vm("b", VmStatus.DOWN).pk)]
     response = log_in(admin).get(TOOLBAR, {"vm": ids})
     why = {control.key: control.why_not for group in response.context["toolbar"] for control in group}
     assert why["reboot"] == why["run"] == ""
@@ -271,7 +271,7 @@ def test_the_list_costs_as_many_queries_for_five_vms_as_for_five_hundred(
 def test_the_toolbar_costs_as_many_queries_for_one_vm_as_for_fifty(
     log_in: LogIn, operator: User, make_vm: MakeVm, django_assert_num_queries: Any
 ) -> None:
-    ids = [make_vm(f"vm{number}").pk for number in range(50)]
+    ids = [str(make_vm(f"vm{number}").pk) for number in range(50)]
     client = log_in(operator)
     for count in (1, 50):
         with django_assert_num_queries(6):

@@ -39,7 +39,7 @@ def seconds_left(moment: datetime) -> float:
 
 
 @register.filter
-def seconds_since(moment: datetime, start: datetime | None) -> float | None:
+def seconds_since(moment: datetime | None, start: datetime | None) -> float | None:
     """Return the seconds from `start` to a moment."""
     return (moment - start).total_seconds() if moment and start else None
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec, cast
 
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from django_htmx.middleware import HtmxDetails
@@ -21,7 +21,7 @@ class Request(HttpRequest):
     """A request as the portal's views get it: of somebody logged in, with what htmx says about itself."""
 
     htmx: HtmxDetails
-    user: AbstractUser
+    user: User
 
 
 View = Callable[Concatenate[Request, P], HttpResponse]
@@ -41,6 +41,6 @@ def needs(permission: str) -> Callable[[View[P]], Callable[Concatenate[HttpReque
             permissions.require(request.user.is_active and request.user.has_perm(permission))
             return view(request, *args, **kwargs)  # type: ignore[arg-type]  # it is one: see above
 
-        return guarded
+        return cast("Callable[Concatenate[HttpRequest, P], HttpResponse]", guarded)
 
     return decorate

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -77,25 +77,23 @@ class Control:
 Groups = list[list[Control]]
 
 
-def toolbar(user: AbstractUser, rows: Sequence[VmRow]) -> Groups:
+def toolbar(user: User, rows: Sequence[VmRow]) -> Groups:
     """Return the toolbar's controls for the selected VMs."""
     return _groups(user, rows, _TOOLBAR)
 
 
-def toolbar_more(user: AbstractUser, rows: Sequence[VmRow]) -> Groups:
+def toolbar_more(user: User, rows: Sequence[VmRow]) -> Groups:
     """Return what stands behind the toolbar's ⋮."""
     return _groups(user, rows, _MORE)
 
 
-def menu(user: AbstractUser, row: VmRow) -> Groups:
+def menu(user: User, row: VmRow) -> Groups:
     """Return the context menu of one VM."""
     return _groups(user, [row], _MENU)
 
 
-def _groups(user: AbstractUser, rows: Sequence[VmRow], layout: tuple[tuple[Action | str, ...], ...]) -> Groups:
-    groups = [
-        [_control(user, rows, name) for name in names if user.has_perm(_permission(name))] for names in layout
-    ]
+def _groups(user: User, rows: Sequence[VmRow], layout: tuple[tuple[Action | str, ...], ...]) -> Groups:
+    groups = [[_control(user, rows, name) for name in names if user.has_perm(_permission(name))] for names in layout]
     return [group for group in groups if group]
 
 
@@ -110,7 +108,7 @@ def _permission(name: Action | str) -> str:
     }[name]
 
 
-def _control(user: AbstractUser, rows: Sequence[VmRow], name: Action | str) -> Control:
+def _control(user: User, rows: Sequence[VmRow], name: Action | str) -> Control:
     if isinstance(name, Action):
         return Control(
             key=name.value,

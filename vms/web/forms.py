@@ -69,7 +69,7 @@ class PolicyForm(forms.Form):
 
 
 class ActionForm(PolicyForm):
-    """What the confirmation of an action asks: a reason, and for graceful actions an override of the policy for once."""
+    """What the confirmation asks: a reason, and for graceful actions an override of the policy for once."""
 
     reason = forms.CharField(
         label=gettext_lazy("Reason"),
@@ -94,7 +94,9 @@ class ActionForm(PolicyForm):
         required=False,
         help_text=gettext_lazy("Empty: by policy."),
     )
-    count = forms.CharField(required=False, widget=forms.TextInput(attrs={"autocomplete": "off", "inputmode": "numeric"}))
+    count = forms.CharField(
+        required=False, widget=forms.TextInput(attrs={"autocomplete": "off", "inputmode": "numeric"})
+    )
 
     def __init__(self, *args: Any, action: Action, eligible: int = 1, type_count: bool = False, **kwargs: Any) -> None:
         """Build it for an action.
@@ -171,7 +173,8 @@ class VmPolicyForm(PolicyForm):
     def _force_in_words(setting: Setting, default: Setting) -> str:
         force = default.force if setting.force is None else setting.force
         origin = labels.ORIGIN[Origin.DEFAULT if setting.force is None else Origin.VM]
-        return _("In force now: %(value)s, from %(origin)s.") % {"value": _("on") if force else _("off"), "origin": origin}
+        in_words = _("on") if force else _("off")
+        return _("In force now: %(value)s, from %(origin)s.") % {"value": in_words, "origin": origin}
 
     @staticmethod
     def _delay_in_words(setting: Setting, default: Setting) -> str:

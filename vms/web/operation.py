@@ -87,8 +87,8 @@ def _steer(request: Request, operation_id: UUID, change: Callable[[Operation], N
         change(operation)
     except actions.Refused as refused:
         context = {"title": _("Not possible any more"), "refusal": str(refused), "operation": refused.operation}
-        template = "operations/fragments/operation_refused.html" if request.htmx else "operations/operation_refused.html"
-        return answers.refresh(render(request, template, context, status=409))
+        folder = "operations/fragments" if request.htmx else "operations"
+        return answers.refresh(render(request, f"{folder}/operation_refused.html", context, status=409))
     message = said % {"vm": operation.vm.name}
     if request.htmx:
         return answers.refresh(answers.toast(HttpResponse(status=204), message))

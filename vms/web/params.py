@@ -1,4 +1,4 @@
-"""Reading what stands in an address's query. Filters are links people share: nonsense in one is refused, not ignored."""
+"""Reading an address's query. Filters are links that people share: nonsense in one is refused, not ignored."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def _plan(action: Action, form: ActionForm, previews: list[Preview]) -> dict[str
         "eligible": eligible,
         "refused": [preview for preview in previews if preview.refusal is not None],
         "single": previews[0] if len(previews) == 1 else None,
-        "dangerous": action in FORCEFUL_ACTIONS or at_once or (form.is_bound and form.cleaned_data.get("force") is True),
+        "dangerous": action in FORCEFUL_ACTIONS or at_once or (form.is_valid() and form.override.force is True),
     }
 
 
