@@ -9,7 +9,8 @@ from portal.settings import DATABASES
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A file, as in production: a database in memory cannot be shared by threads that wait for each other, nor by
     # processes. It need not survive a loss of power, only that of a process.
-    DATABASES["default"]["TEST"] = {"NAME": str(Path(tempfile.gettempdir()) / f"vm-portal-test-{os.getpid()}.sqlite3")}
+    _directory = tempfile.TemporaryDirectory(prefix="vm-portal-test-")  # goes at exit, with what SQLite put beside it
+    DATABASES["default"]["TEST"] = {"NAME": str(Path(_directory.name) / "db.sqlite3")}
     DATABASES["default"]["OPTIONS"]["init_command"] = DATABASES["default"]["OPTIONS"]["init_command"].replace(
         "synchronous=FULL", "synchronous=OFF"
     )
