@@ -202,6 +202,13 @@ def test_a_cancelled_operation_takes_back_a_mark_whose_answer_was_lost() -> None
     assert decide(replace(cancelled, steps=()), ARMED, moment(1)) == Finish(Outcome.CANCELLED)
 
 
+def test_a_new_run_is_not_touched_to_take_anything_back() -> None:
+    cancelled = replace(asked(ok(StepKind.ASK_AGENT)), cancel_requested=True)
+    assert decide(cancelled, RUNNING, moment(3)) == RELENT
+    assert decide(cancelled, replace(ARMED, run_token=None), moment(3)) == Finish(Outcome.CANCELLED)
+    assert decide(cancelled, replace(ARMED, run_token="another"), moment(3)) == Finish(Outcome.CANCELLED)
+
+
 def test_a_vm_that_cannot_be_marked_is_not_left_armed() -> None:
     attempts = [failed(StepKind.PREPARE, at) for at in (0, 1, 3, 7, 15, 31)]
     unmarked = op(Action.REBOOT, Stage.ACCEPTED, *attempts, token=None)
@@ -261,6 +268,17 @@ def test_a_start_never_brings_old_memory_back_into_a_reboot() -> None:
     saved_elsewhere = Finish(Outcome.FAILED, Failure.SAVED_ELSEWHERE)
     assert decide(starting, replace(DOWN, managed_save=True), moment(1)) == saved_elsewhere
     assert decide(starting, RUNNING, moment(1)) == saved_elsewhere
+
+
+def test_a_reboot_whose_vm_was_saved_meanwhile_ends_there() -> None:
+    seen = replace(DOWN, down_reason=DownReason.SAVED, managed_save=True)
+    assert decide(asked(ok(StepKind.ASK_AGENT)), seen, moment(3)) == Finish(Outcome.FAILED, Failure.SAVED_ELSEWHERE)
+
+
+@pytest.mark.behaviour(25)
+def test_a_vm_that_is_down_after_a_start_that_worked_is_not_started_a_second_time() -> None:
+    starting = op(Action.REBOOT, Stage.STARTING, ok(StepKind.START))
+    assert decide(starting, DOWN, moment(0)) == Finish(Outcome.FAILED, Failure.WENT_DOWN_AGAIN)
 
 
 def test_a_vm_that_somebody_paused_while_it_came_up_has_come_back() -> None:
