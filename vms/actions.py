@@ -15,6 +15,7 @@ from django.db import IntegrityError, transaction
 
 from vms import labels, permissions, tasks
 from vms.domain.errors import PolicyError
+from vms.domain.observation import DomainState
 from vms.domain.operation import Stage, in_flight
 from vms.domain.policy import MAX_DELAY, Plan, Policy, Setting, check_vm_setting, effective, plan
 from vms.domain.power import GRACEFUL_ACTIONS, Action, Refusal, Verdict, VmStatus, resolve
@@ -307,7 +308,8 @@ def _in_flight_text(action: Action, vm: VirtualMachine, active: Operation) -> st
 def verdict_for(action: Action, vm: VirtualMachine, active: Operation | None) -> Verdict:
     """Say whether an action would be accepted on a VM that `active` is running on."""
     running = in_flight(Action(active.action), Stage(active.stage)) if active is not None else None
-    return resolve(action, VmStatus(vm.status), running)
+    asleep = vm.domain_state == DomainState.SLEEPING
+    return resolve(action, VmStatus(vm.status), running, asleep=asleep)
 
 
 def _policy(action: Action, vm: VirtualMachine, override: Setting, default: Setting) -> Policy | None:

@@ -78,6 +78,7 @@ FAILURE: dict[Failure, Promise] = {
     Failure.DISCARD_FAILED: _("The host failed to discard the saved memory."),
     Failure.WENT_DOWN_AGAIN: _("The VM went down again before it was up."),
     Failure.SAVED_ELSEWHERE: _("Somebody suspended the VM meanwhile. Run restores its memory; Power off discards it."),
+    Failure.STARTED_ELSEWHERE: _("The VM went down, and somebody started it again outside the portal; it is running."),
     Failure.HOST_UNREACHABLE: _("The host could not be reached before the operation's deadline."),
     Failure.DEADLINE: _("The operation was not finished before its deadline."),
 }

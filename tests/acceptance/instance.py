@@ -31,7 +31,7 @@ from vms.models import Event, Host, Operation, OperationStep, VirtualMachine
 
 #: The alias under which the tests read the instance's database.
 DATABASE = "default"
-PASSWORD = "acceptance-password"  # noqa: S105
+PASSWORD = "acceptance-password"
 _START_TIMEOUT = 60.0
 _STOP_TIMEOUT = 40.0
 

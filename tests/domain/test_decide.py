@@ -181,7 +181,17 @@ def test_a_mark_that_shows_up_late_does_not_make_its_run_a_stranger() -> None:
 def test_a_vm_that_runs_after_a_destroy_that_worked_is_a_new_run_even_without_a_mark() -> None:
     journal = failed(StepKind.PREPARE), ok(StepKind.DESTROY)
     unmarked = op(Action.POWER_OFF, Stage.DESTROYING, *journal, token=None)
-    assert decide(unmarked, replace(RUNNING, run_token=None), moment(9)) == Finish(Outcome.OTHER_HAND)
+    restarted = Finish(Outcome.FAILED, Failure.STARTED_ELSEWHERE)
+    assert decide(unmarked, replace(RUNNING, run_token=None), moment(9)) == restarted
+
+
+@pytest.mark.behaviour(20)
+@pytest.mark.parametrize("action", [Action.REBOOT, Action.SHUT_DOWN, Action.POWER_OFF, Action.POWER_CYCLE])
+def test_a_vm_that_begins_to_migrate_is_not_touched_before_it_has_arrived(action: Action) -> None:
+    moving = replace(RUNNING, job=Job.MIGRATING)
+    due = op(action, Stage.WAITING, ok(StepKind.PREPARE), ok(StepKind.ASK_AGENT), force=True)
+    assert isinstance(decide(due, moving, moment(30)), Wait)
+    assert decide(due, RUNNING, moment(30)) == DESTROY
 
 
 def test_a_graceful_action_marks_its_run_before_it_asks_and_repeats_a_lost_mark_at_once() -> None:

@@ -112,6 +112,13 @@ def test_a_paused_vm_is_not_asked_and_a_migrating_one_is_left_alone() -> None:
     assert not any(resolve(action, VmStatus.MIGRATING, None).allowed for action in Action)
 
 
+@pytest.mark.parametrize("action", Action)
+def test_a_sleeping_guest_counts_as_up_and_besides_may_be_woken(action: Action) -> None:
+    woken = action in (Action.RUN, Action.RESUME)
+    assert resolve(action, VmStatus.UP, None, asleep=True).allowed == (woken or resolve(action, VmStatus.UP, None).allowed)
+    assert not resolve(Action.RUN, VmStatus.UP, InFlight(Action.REBOOT), asleep=True).allowed
+
+
 def test_only_an_operation_that_is_coming_up_waits_for_nothing_but_its_vm() -> None:
     waiting = [stage for stage in ACTIVE_STAGES if in_flight(Action.REBOOT, stage).only_waits_for_up]
     assert waiting == [Stage.COMING_UP]

@@ -131,7 +131,12 @@ def _bring_down(op: Operation, seen: Observation, now: datetime) -> Move:
         return Call(StepKind.DESTROY, Stage.DESTROYING)
     if _another_run(op, seen):
         # It went down and somebody has started it again. A new run is never touched.
-        return Finish(Outcome.OTHER_HAND)
+        if op.runs_again:
+            return Finish(Outcome.OTHER_HAND)
+        return Finish(Outcome.FAILED, Failure.STARTED_ELSEWHERE)
+    if seen.job is Job.MIGRATING:
+        # Neither half of a VM that is moving is to be touched.
+        return Wait(now + LOOK_AGAIN)
     if op.stage is Stage.DESTROYING or not op.graceful:
         return _destroy(op, seen, now)
     return _ladder(op, seen, now)

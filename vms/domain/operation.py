@@ -92,6 +92,7 @@ class Failure(StrEnum):
     DISCARD_FAILED = "discard_failed"
     WENT_DOWN_AGAIN = "went_down_again"
     SAVED_ELSEWHERE = "saved_elsewhere"
+    STARTED_ELSEWHERE = "started_elsewhere"
     HOST_UNREACHABLE = "host_unreachable"
     DEADLINE = "deadline"
 

@@ -136,13 +136,18 @@ class Verdict:
         return self.refusal is None
 
 
-def resolve(action: Action, status: VmStatus, in_flight: InFlight | None) -> Verdict:
+def resolve(action: Action, status: VmStatus, in_flight: InFlight | None, *, asleep: bool = False) -> Verdict:
     """Say whether `action` may be accepted on a VM in `status` with the operation `in_flight` active on it.
+
+    Args:
+        asleep: The guest has put itself to sleep. It counts as up, and besides may be woken.
 
     Source: behaviour specification, "Which action is allowed in which status". A power-off that is itself in flight
     is not superseded by another one: the second would do nothing the first does not.
     """
     rule = TABLE[status][action]
+    if asleep and status is VmStatus.UP and action in (Action.RUN, Action.RESUME):
+        rule = Rule.IF_IDLE
     if rule is Rule.NO:
         return Verdict(Refusal.STATUS)
     if in_flight is None:
