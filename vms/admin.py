@@ -149,9 +149,7 @@ class VirtualMachineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 def _asker(action: Action) -> Any:
     """Return the admin action that leads to the confirmation of a power action on the chosen VMs."""
 
-    def ask(
-        modeladmin: VirtualMachineAdmin, request: HttpRequest, queryset: QuerySet[VirtualMachine]
-    ) -> HttpResponse:
+    def ask(modeladmin: VirtualMachineAdmin, request: HttpRequest, queryset: QuerySet[VirtualMachine]) -> HttpResponse:
         chosen = urlencode([("vm", pk) for pk in queryset.values_list("pk", flat=True)])
         return HttpResponseRedirect(f"{reverse('vm_action', args=[action])}?{chosen}")
 

@@ -115,7 +115,9 @@ def test_a_paused_vm_is_not_asked_and_a_migrating_one_is_left_alone() -> None:
 @pytest.mark.parametrize("action", Action)
 def test_a_sleeping_guest_counts_as_up_and_besides_may_be_woken(action: Action) -> None:
     woken = action in (Action.RUN, Action.RESUME)
-    assert resolve(action, VmStatus.UP, None, asleep=True).allowed == (woken or resolve(action, VmStatus.UP, None).allowed)
+    assert resolve(action, VmStatus.UP, None, asleep=True).allowed == (
+        woken or resolve(action, VmStatus.UP, None).allowed
+    )
     assert not resolve(Action.RUN, VmStatus.UP, InFlight(Action.REBOOT), asleep=True).allowed
 
 

@@ -58,9 +58,7 @@ ROWS = {
     "stubborn": Row(Temper(agent=Agent.IGNORES, button=False), ((AGENT, 0), (BUTTON, D / 2))),
     "stubborn without agent": Row(Temper(agent=Agent.NONE, button=False), ((BUTTON, 0),)),
     "agent refuses": Row(Temper(agent=Agent.REFUSES), ((AGENT, 0), (BUTTON, 0)), Outcome.CLEAN_ACPI),
-    "agent ignores, button works": Row(
-        Temper(agent=Agent.IGNORES), ((AGENT, 0), (BUTTON, D / 2)), Outcome.CLEAN_ACPI
-    ),
+    "agent ignores, button works": Row(Temper(agent=Agent.IGNORES), ((AGENT, 0), (BUTTON, D / 2)), Outcome.CLEAN_ACPI),
     "agent off": Row(Temper(agent=Agent.OFF), ((BUTTON, 0),), Outcome.CLEAN_ACPI),
     "agent without acpi": Row(Temper(acpi=False), ((AGENT, 0),), Outcome.CLEAN_AGENT),
     "agent ignores, no acpi": Row(Temper(agent=Agent.IGNORES, acpi=False), ((AGENT, 0),)),
@@ -194,5 +192,3 @@ def test_events_tell_how_it_began_and_how_it_ended(
     else:
         expected = (Code.VM_SHUTDOWN_INITIATED, Code.VM_DOWN if went_down else Code.VM_POWER_DOWN_FAILED)
     assert played[name, action, force].codes == expected
-
-

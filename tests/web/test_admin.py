@@ -74,9 +74,7 @@ def test_a_policy_is_set_with_its_event(client: Client, vm: VirtualMachine) -> N
 @pytest.mark.behaviour(4)
 @pytest.mark.parametrize("delay", ["0", "-1", "1.5", "abc", "3601", "1000000000000"])
 def test_a_bad_delay_is_refused_at_its_field(client: Client, vm: VirtualMachine, delay: str) -> None:
-    answer = client.post(
-        url("virtualmachine", "change", vm.pk), {"force_power_off": "false", "graceful_delay": delay}
-    )
+    answer = client.post(url("virtualmachine", "change", vm.pk), {"force_power_off": "false", "graceful_delay": delay})
     assert answer.status_code == 200
     assert answer.context["adminform"].form.errors["graceful_delay"]
     vm.refresh_from_db()
@@ -93,9 +91,7 @@ def test_nothing_else_of_a_vm_can_be_written(client: Client, vm: VirtualMachine)
 
 
 @pytest.mark.parametrize("action", ["reboot", "shut_down", "power_off", "power_cycle", "run", "suspend", "resume"])
-def test_a_power_action_leads_to_the_confirmation_of_the_pages(
-    client: Client, vm: VirtualMachine, action: str
-) -> None:
+def test_a_power_action_leads_to_the_confirmation_of_the_pages(client: Client, vm: VirtualMachine, action: str) -> None:
     chosen = {"action": f"ask_{action}", "_selected_action": [str(vm.pk)]}
     answer = client.post(url("virtualmachine", "changelist"), chosen)
     assert answer.status_code == 302
