@@ -34,6 +34,12 @@ from vms.models import Event, Host, Operation, VirtualMachine
 #: The clean ways a guest that was asked can still go down after nobody waited for it any more.
 _STOPPED_WAITING = (Outcome.GAVE_UP, Outcome.CANCELLED)
 
+#: Statuses that say that nothing is known: any look at the domain ends them.
+_UNSEEN = (VmStatus.UNKNOWN, VmStatus.NOT_RESPONDING, VmStatus.GONE)
+
+#: So many looks that found nothing new are written down in one transaction.
+_TOGETHER = 200
+
 #: Reports of a guest's restart that come closer together than this tell of the same one.
 _ONE_RESET = timedelta(seconds=3)
 
@@ -44,8 +50,31 @@ def apply(vm: VirtualMachine, domain: Domain, at: datetime) -> None:
     Args:
         vm: As it was read, however long ago; it is brought up to date.
     """
-    if vm.observed_at is not None and not _differences(vm, _columns(vm, domain, at)):
-        return
+    if not (_shows(vm, domain, at) and _still_so(vm, at)):
+        _write(vm, domain, at)
+
+
+def _shows(vm: VirtualMachine, domain: Domain, at: datetime) -> bool:
+    """Say whether a look found what is stored already."""
+    seen_before = vm.observed_at is not None and vm.status not in _UNSEEN
+    return seen_before and not _differences(vm, _columns(vm, domain, at))
+
+
+def _still_so(vm: VirtualMachine, at: datetime) -> bool:
+    """Write down that a look found nothing new, so that no older look is written after it.
+
+    Returns:
+        False when somebody has written another look down since `vm` was read.
+    """
+    if vm.observed_at is not None and vm.observed_at >= at:
+        return False
+    if not VirtualMachine.objects.filter(pk=vm.pk, observed_at=vm.observed_at).update(observed_at=at):
+        return False
+    vm.observed_at = at
+    return True
+
+
+def _write(vm: VirtualMachine, domain: Domain, at: datetime) -> None:
     with transaction.atomic():
         stored = VirtualMachine.objects.select_for_update(of=("self",)).select_related("host").get(pk=vm.pk)
         if stored.observed_at is not None and stored.observed_at > at:
@@ -54,8 +83,6 @@ def apply(vm: VirtualMachine, domain: Domain, at: datetime) -> None:
         columns = _columns(stored, domain, at)
         status = _status(domain.seen, operation, columns["running_since"], at)
         changes = _differences(stored, columns | {"status": status})
-        if not changes and stored.observed_at is not None:
-            return
         if operation is None:
             _tell_of_other_hands(stored, domain.seen, at)
         changes["observed_at"] = at
@@ -128,15 +155,28 @@ def listing(host: Host, domains: Iterable[Domain], at: datetime) -> list[UUID]:
     """
     known = {vm.uuid: vm for vm in VirtualMachine.objects.filter(host=host)}
     first_listing = host.connected_at is None and not known
+    unchanged: list[tuple[VirtualMachine, Domain]] = []
     for domain in domains:
         vm = known.pop(UUID(domain.uuid), None)
         if vm is None:
             vm = _discovered(host, domain, quietly=first_listing)
-        apply(vm, domain, at)
+        if _shows(vm, domain, at):
+            unchanged.append((vm, domain))
+        else:
+            _write(vm, domain, at)
+    _still_all_so(unchanged, at)
     for vm in known.values():
         if vm.observed_at is None or vm.observed_at < at:
             gone(vm.pk)
     return list(Operation.objects.filter(vm__host=host).exclude(stage=Stage.ENDED).values_list("vm_id", flat=True))
+
+
+def _still_all_so(looks: list[tuple[VirtualMachine, Domain]], at: datetime) -> None:
+    for begin in range(0, len(looks), _TOGETHER):
+        with transaction.atomic():
+            changed = [(vm, domain) for vm, domain in looks[begin : begin + _TOGETHER] if not _still_so(vm, at)]
+        for vm, domain in changed:
+            _write(vm, domain, at)
 
 
 def connected(host: Host, info: HostInfo) -> None:
