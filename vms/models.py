@@ -47,7 +47,7 @@ class Host(models.Model):
         _("watched until"),
         null=True,
         editable=False,
-        help_text=_("The watcher renews this every few seconds; once it has passed, nobody hears the host's events."),
+        help_text=_("The watcher renews this; once it has passed, nobody hears the host's events."),
     )
     connected_at = models.DateTimeField(_("connected since"), null=True, editable=False)
 

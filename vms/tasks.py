@@ -37,7 +37,7 @@ def wake(vm_id: UUID, queue: str = queues.NOW) -> bool:
         False when the broker cannot be reached. Nothing is lost: the sweep finds the operation when it is due.
     """
     try:
-        advance.apply_async([str(vm_id)], queue=queue)
+        advance.apply_async((str(vm_id),), queue=queue)
     except OperationalError as error:
         log.warning("broker unreachable; the sweep will find it", vm=str(vm_id), error=str(error))
         return False

@@ -114,7 +114,8 @@ class HostWatcher(threading.Thread):
                 first = self._events.get(timeout=left)
             except queue.Empty:
                 return
-            if not all([self._handle(event) for event in (first, *self._waiting())]):
+            known = [self._handle(event) for event in (first, *self._waiting())]
+            if not all(known):
                 # One list for all that are new: somebody may be defining domains by the thousand.
                 self._list()
 

@@ -170,7 +170,7 @@ def at_once(work: Iterable[Callable[[], Any]], timeout: float = 60) -> list[Any]
         try:
             ready.wait(timeout)
             results[number] = function()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (whatever comes of it is the result)
             results[number] = error
         finally:
             databases.close_all()

@@ -264,9 +264,7 @@ def test_of_fifty_requests_at_once_one_is_accepted_and_the_others_point_to_it(en
 
 
 @pytest.mark.behaviour(22)
-def test_the_database_itself_refuses_a_second_active_operation(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_database_itself_refuses_a_second_active_operation(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     vm = engine.define()
     first = actions.reboot(engine.admin, vm)
     VirtualMachine.objects.filter(pk=vm.pk).update(status=VmStatus.UP)
@@ -389,7 +387,9 @@ def test_a_policy_that_cannot_be_carried_out_is_refused_and_nothing_is_saved(
 
 
 @pytest.mark.behaviour(4)
-@pytest.mark.parametrize("setting", [Setting(True, 0), Setting(False, MAX_DELAY), Setting(None, 1), Setting(True, None)])
+@pytest.mark.parametrize(
+    "setting", [Setting(True, 0), Setting(False, MAX_DELAY), Setting(None, 1), Setting(True, None)]
+)
 def test_a_policy_is_saved_with_an_event_and_used_from_then_on(engine: Engine, setting: Setting) -> None:
     vm = engine.define()
     actions.set_policy(engine.admin, vm, setting)

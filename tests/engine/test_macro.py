@@ -1,4 +1,4 @@
-"""Every action from the request to the outcome: failures, hosts that are away, and other hands. Tempers: `test_tempers`."""
+"""Every action from the request to the outcome: failures, absent hosts, other hands. Tempers: `test_tempers`."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Migration(migrations.Migration):
                     "watched_until",
                     models.DateTimeField(
                         editable=False,
-                        help_text="The watcher renews this every few seconds; once it has passed, nobody hears the host's events.",
+                        help_text="The watcher renews this; once it has passed, nobody hears the host's events.",
                         null=True,
                         verbose_name="watched until",
                     ),

@@ -33,7 +33,7 @@ def create_groups(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     Group = apps.get_model("auth", "Group")
     Permission = apps.get_model("auth", "Permission")
     ContentType = apps.get_model("contenttypes", "ContentType")
-    names = dict(apps.get_model("vms", "VirtualMachine")._meta.permissions)
+    names = dict(apps.get_model("vms", "VirtualMachine")._meta.permissions)  # noqa: SLF001  (Django documents `_meta`)
     for group_name, codenames in GROUPS.items():
         group, created = Group.objects.get_or_create(name=group_name)
         if not created:
