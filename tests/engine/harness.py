@@ -92,13 +92,17 @@ class Engine:
 
         wait_until(worked_enough, what, timeout)
 
-    def _turn(self) -> None:
+    def collect(self) -> None:
+        """Do what watcher and beat do: turn what was heard, and what is due, into wakes."""
         while not self._heard.empty():
             vm = VirtualMachine.objects.filter(host=self.host, uuid=self._heard.get()).first()
             if vm is not None:
                 self.wake(vm.pk)
         for vm_id in sweep.due():
             self.wake(vm_id)
+
+    def _turn(self) -> None:
+        self.collect()
         while not self.wakes.empty():
             self.look(self.wakes.get())
 

@@ -159,8 +159,9 @@ def listing(host: Host, domains: Iterable[Domain], at: datetime) -> list[UUID]:
     for domain in domains:
         vm = known.pop(UUID(domain.uuid), None)
         if vm is None:
-            vm = _discovered(host, domain, quietly=first_listing)
-        if _shows(vm, domain, at):
+            with transaction.atomic():
+                _write(_discovered(host, domain, quietly=first_listing), domain, at)
+        elif _shows(vm, domain, at):
             unchanged.append((vm, domain))
         else:
             _write(vm, domain, at)
