@@ -57,7 +57,7 @@ class _Points:
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        commit = connection._commit
+        commit = connection._commit  # type: ignore[attr-defined]
 
         def counted_commit() -> None:
             commit()
@@ -110,7 +110,7 @@ def work_until_killed(die_at: Mapping[UUID, int]) -> list[UUID]:
 
 @contextmanager
 def forked(work: Callable[[], Any]) -> Iterator[int]:
-    """Do something in a process of its own, whose id this yields; at the end wait for it, whether it was killed or not."""
+    """Do something in a process of its own, whose id this yields; at the end wait for it, killed or not."""
     connections.close_all()
     databases.close_all()
     pid = _fork(work)
@@ -133,7 +133,7 @@ def _fork(work: Callable[[], Any]) -> int:
         try:
             work()
             code = 0
-        except Exception:
+        except Exception:  # noqa: BLE001 - told, and then known by the exit code
             traceback.print_exc()
         finally:
             os._exit(code)

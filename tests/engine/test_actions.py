@@ -290,7 +290,7 @@ def test_a_power_off_is_accepted_though_the_engine_wrote_to_the_reboot_meanwhile
     vm = engine.define(temper=STUBBORN)
     reboot = waiting(engine, vm)
     read = journal.active
-    reads = []
+    reads: list[Operation | None] = []
 
     def read_too_early(vm_id: Any) -> Operation | None:
         row = read(vm_id)

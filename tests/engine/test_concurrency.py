@@ -28,8 +28,7 @@ def test_wakes_doubled_and_out_of_order_start_every_vm_exactly_once(engine: Engi
     choice = [TEMPERS[number % len(TEMPERS)] for number in range(count)]
     vms = engine.define_all([temper for temper, _ in choice])
     operations = [
-        actions.reboot(engine.admin, vm, force=True, delay=delay)
-        for vm, (_, delay) in zip(vms, choice, strict=True)
+        actions.reboot(engine.admin, vm, force=True, delay=delay) for vm, (_, delay) in zip(vms, choice, strict=True)
     ]
     ended = threading.Event()
     errors: list[BaseException] = []

@@ -20,6 +20,7 @@ from vms.hypervisor.fake import ACPI_ONLY, OBEDIENT, STUBBORN, Temper
 from vms.models import Operation, VirtualMachine
 
 SETTLE = 0.3
+NO_OVERRIDE = Setting()
 ASKS = ("ask_agent", "press_button")
 #: So many workers work and die at the same time, each on a VM of its own.
 _AT_ONCE = 16
@@ -39,7 +40,7 @@ class Scenario:
     temper: Temper
     outcome: Outcome
     calls: tuple[str, ...]
-    override: Setting = Setting()
+    override: Setting = NO_OVERRIDE
 
     @property
     def ends_up(self) -> bool:

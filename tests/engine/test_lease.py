@@ -198,6 +198,28 @@ def test_a_power_off_that_overtakes_a_start_whose_worker_was_killed_leaves_the_v
     assert not engine.runs(vm)
 
 
+@pytest.mark.behaviour(25)
+@pytest.mark.parametrize("call", ["start", "destroy"])
+def test_a_call_in_flight_when_its_worker_was_killed_is_not_sent_again(engine: Engine, call: str) -> None:
+    vm = engine.define()
+    uuid = str(vm.uuid)
+    operation = actions.power_cycle(engine.admin, vm)
+    engine.fake.control.hold(uuid, call)
+    with forked(lambda: advance(vm.pk)) as worker:
+        engine.fake.control.wait_held(uuid, call)
+        os.kill(worker, signal.SIGKILL)
+    engine.wake(vm.pk)
+    engine.drain()
+    operation.refresh_from_db()
+    assert operation.active
+    assert call not in engine.calls(vm)
+    engine.fake.control.release(uuid, call)
+    engine.finish(operation)
+    assert operation.outcome == Outcome.FORCED
+    assert engine.calls(vm) == ["destroy", "start"]
+    assert engine.status(vm) == VmStatus.UP
+
+
 def test_a_power_off_that_overtakes_nothing_in_doubt_waits_for_nothing(engine: Engine) -> None:
     vm = engine.define()
     engine.finish(actions.reboot(engine.admin, vm))

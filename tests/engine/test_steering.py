@@ -150,7 +150,7 @@ def test_who_comes_just_before_the_power_off_prevents_it(
     """The engine has decided to power off; then somebody steers; the decision must not be carried out."""
     operation = asked(engine, actions.reboot(engine.admin, vm, force=True, delay=1))
     begin_call = journal.begin_call
-    steered = []
+    steered: list[Call] = []
 
     def begin_too_late(row: Operation, call: Call, now: Any) -> Any:
         if call.kind is StepKind.DESTROY and not steered:
@@ -197,7 +197,7 @@ def test_steering_goes_on_when_the_engine_wrote_meanwhile(
 ) -> None:
     operation = asked(engine, actions.reboot(engine.admin, vm, delay=600))
     read = journal.read
-    reads = []
+    reads: list[Operation] = []
 
     def read_too_early(pk: Any) -> Operation:
         row = read(pk)

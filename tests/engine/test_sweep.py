@@ -42,7 +42,7 @@ def make_due(*operations: Operation) -> None:
 
 
 def test_what_is_due_is_found_once_and_moved_forward(engine: Engine) -> None:
-    first, second, third = waiting(engine, 3)
+    first, _, third = waiting(engine, 3)
     make_due(first, third)
     assert sorted(sweep.due()) == sorted([first.vm_id, third.vm_id])
     assert sweep.due() == []

@@ -1,4 +1,4 @@
-"""What is seen of a VM, and the status that follows: discovery, other hands, hosts that are away, looks out of order."""
+"""What is seen of a VM, and the status that follows: discovery, other hands, hosts away, looks out of order."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from tests.engine.harness import Engine
 from tests.support.fake import FakeDaemon
 from tests.support.waiting import wait_until
-from vms import actions, watcher
+from vms import actions, tasks, watcher
 from vms.domain.operation import Outcome
 from vms.domain.power import VmStatus
 from vms.engine import sync
@@ -242,7 +242,7 @@ def test_without_a_broker_the_operation_is_made_due(
     operation = actions.reboot(engine.admin, vm, delay=600)
     engine.run(lambda: engine.calls(vm) == ["ask_agent"], "the guest was asked")
     engine.drain()
-    monkeypatch.setattr(watcher.tasks, "wake", lambda vm_id, queue="": False)
+    monkeypatch.setattr(tasks, "wake", lambda vm_id, queue="": False)
     engine.fake.control.hand(str(vm.uuid), "guest_halt")
     wait_until(lambda: Operation.objects.filter(pk=operation.pk, wake_at__lte=timezone.now()), "it is due")
 
