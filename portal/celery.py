@@ -4,10 +4,12 @@ Tasks are wake-up calls: the database holds everything they need, so any of them
 """
 
 import os
+import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, setup_logging, worker_init
+from celery.signals import beat_init, setup_logging, task_prerun, worker_init
+from django.db import close_old_connections
 from django_structlog.celery.steps import DjangoStructLogInitStep
 from kombu import Queue
 
@@ -34,6 +36,16 @@ app.conf.beat_schedule = {
         "options": {"expires": 5, "ignore_result": True},
     },
 }
+
+
+# Celery would close the database after every task, and opening it costs as much as a look at a VM.
+app.conf["CELERY_DB_REUSE_MAX"] = sys.maxsize
+
+
+@task_prerun.connect
+def _drop_broken_connections(**kwargs: Any) -> None:
+    """Open a new connection to the database where the last task found the old one broken, as a web request does."""
+    close_old_connections()
 
 
 @setup_logging.connect

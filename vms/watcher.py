@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from vms import queues, tasks
 from vms.domain.operation import Stage
-from vms.engine import sweep, sync
+from vms.engine import lease, sweep, sync
 from vms.hypervisor import connections
 from vms.hypervisor.base import DomainEvent, DomainNotFound, EventKind, HostUnreachable, HypervisorError, Watch
 from vms.models import Host, Operation, VirtualMachine
@@ -131,6 +131,9 @@ class HostWatcher(threading.Thread):
         vm = VirtualMachine.objects.filter(host=self.host, uuid=UUID(event.uuid)).first()
         if vm is None:
             return event.kind is EventKind.UNDEFINED
+        if lease.ask_holder_to_look_again(vm.pk):
+            # Most of what is heard of a VM is what its worker is doing to it just now.
+            return True
         if Operation.objects.filter(vm=vm).exclude(stage=Stage.ENDED).exists():
             # Its operation is what waits for this, and the worker's look is as good as one from here.
             self._wake(vm.pk)

@@ -81,7 +81,7 @@ def _go_on(vm_id: UUID) -> None:
 def _carry_out(row: Operation, move: Move, look: _Look) -> _Then:
     match move:
         case Call():
-            return _Then.LOOK if _call(row, move) else _Then.READ
+            return _call(row, move)
         case Note():
             return _Then.DECIDE if _note(row, move, look) else _Then.READ
         case Wait():
@@ -138,15 +138,15 @@ def _decide(row: Operation, look: _Look) -> Move:
     return decide(journal.as_decided(row), look.seen, now)
 
 
-def _call(row: Operation, call: Call) -> bool:
-    """Write a call down, make it, and write its answer down.
+#: Calls after which there is nothing to see yet: a guest that was asked takes its time, and an event tells.
+_TAKES_TIME = (StepKind.ASK_AGENT, StepKind.PRESS_BUTTON)
 
-    Returns:
-        False when the operation was changed meanwhile, so that the call was not made.
-    """
+
+def _call(row: Operation, call: Call) -> _Then:
+    """Write a call down, make it, and write its answer down."""
     step = journal.begin_call(row, call, timezone.now())
     if step is None:
-        return False
+        return _Then.READ
     try:
         token = _make(call.kind, row, connections.get(row.vm.host.uri))
     except HostUnreachable as error:
@@ -160,7 +160,9 @@ def _call(row: Operation, call: Call) -> bool:
         if token is not None:
             journal.set_run_token(row, token)
         journal.answer(step, ok=True)
-    return True
+        if call.kind in _TAKES_TIME:
+            return _Then.DECIDE
+    return _Then.LOOK
 
 
 def _make(kind: StepKind, row: Operation, hypervisor: Hypervisor) -> str | None:

@@ -21,13 +21,13 @@ from vms.domain import operation as op
 from vms.domain.decide import Call, Finish, Note
 from vms.domain.observation import status_while
 from vms.domain.operation import Failure, Outcome, Stage, StepKind
-from vms.domain.policy import Plan, Policy, Setting
+from vms.domain.policy import Origin, Plan, Policy, Setting
 from vms.domain.power import Action
 from vms.engine import outcomes
 from vms.models import Operation, OperationStep, VirtualMachine
 
 #: A new operation is swept up this soon when the message that should wake it is lost.
-FIRST_WAKE = timedelta(seconds=3)
+FIRST_WAKE = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +220,7 @@ def supersede(row: Operation, by: Action, actor: User | AnonymousUser) -> None:
 def force_now(row: Operation, actor: User | AnonymousUser) -> bool:
     """End the graceful delay now, with force."""
     now = timezone.now()
-    return _steered(row, StepKind.FORCE_NOW, actor, now, force=True, deadline_at=now)
+    return _steered(row, StepKind.FORCE_NOW, actor, now, force=True, force_origin=Origin.REQUEST, deadline_at=now)
 
 
 def extend(row: Operation, seconds: int, actor: User | AnonymousUser) -> bool:

@@ -17,8 +17,10 @@ from vms.domain.operation import Stage
 from vms.engine import lease, sync
 from vms.models import Operation
 
-#: One that was picked up, but by nobody carried on, is picked up again this much later.
+#: One that was picked up, but by nobody carried on, is picked up again this much later, and so much later again for
+#: each one that was picked up with it: many at once take the workers a while, and doubles only hold them up.
 _AGAIN_AFTER = timedelta(seconds=5)
+_AGAIN_AFTER_EACH = timedelta(milliseconds=50)
 #: While nobody hears a host's events, its waiting operations are looked at this often.
 _UNHEARD_LOOK = timedelta(seconds=3)
 #: At most so many in one sweep; the rest are due a second later.
@@ -38,7 +40,8 @@ def due() -> list[UUID]:
             .only("pk", "vm_id")
             .order_by("wake_at")[:_AT_ONCE]
         )
-        waiting.filter(pk__in=[row.pk for row in rows]).update(wake_at=now + _AGAIN_AFTER, looked_at=now)
+        again_at = now + _AGAIN_AFTER + len(rows) * _AGAIN_AFTER_EACH
+        waiting.filter(pk__in=[row.pk for row in rows]).update(wake_at=again_at, looked_at=now)
     sync.count_as_up(now)
     return [row.vm_id for row in rows]
 
