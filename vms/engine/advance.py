@@ -6,7 +6,7 @@ No call here waits for a guest. Where the operation has to wait, it is left as a
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from uuid import UUID
@@ -81,7 +81,7 @@ def _go_on(vm_id: UUID) -> None:
 def _carry_out(row: Operation, move: Move, look: _Look) -> _Then:
     match move:
         case Call():
-            return _call(row, move)
+            return _call(row, move, look)
         case Note():
             return _Then.DECIDE if _note(row, move, look) else _Then.READ
         case Wait():
@@ -91,18 +91,18 @@ def _carry_out(row: Operation, move: Move, look: _Look) -> _Then:
 
 
 def _note(row: Operation, move: Note, look: _Look) -> bool:
-    with sync.locked(row.vm_id):
+    with sync.locked(row.vm_id) as vm:
         if not journal.note(row, move, look.at, _describe(look.seen)):
             return False
-        sync.settle(row.vm_id)
+        sync.settle(vm, row)
         return True
 
 
 def _finish(row: Operation, move: Finish, look: _Look) -> bool:
-    with sync.locked(row.vm_id):
+    with sync.locked(row.vm_id) as vm:
         if not journal.finish(row, move, look.at, look.error):
             return False
-        sync.settle(row.vm_id, reachable=move.failure is not Failure.HOST_UNREACHABLE)
+        sync.settle(vm, None, reachable=move.failure is not Failure.HOST_UNREACHABLE)
         return True
 
 
@@ -138,11 +138,7 @@ def _decide(row: Operation, look: _Look) -> Move:
     return decide(journal.as_decided(row), look.seen, now)
 
 
-#: Calls after which there is nothing to see yet: a guest that was asked takes its time, and an event tells.
-_TAKES_TIME = (StepKind.ASK_AGENT, StepKind.PRESS_BUTTON)
-
-
-def _call(row: Operation, call: Call) -> _Then:
+def _call(row: Operation, call: Call, look: _Look) -> _Then:
     """Write a call down, make it, and write its answer down."""
     step = journal.begin_call(row, call, timezone.now())
     if step is None:
@@ -160,7 +156,9 @@ def _call(row: Operation, call: Call) -> _Then:
         if token is not None:
             journal.set_run_token(row, token)
         journal.answer(step, ok=True)
-        if call.kind in _TAKES_TIME:
+        if token is not None and look.seen is not None:
+            # The answer says what a look would: which run this is.
+            look.seen = replace(look.seen, run_token=token)
             return _Then.DECIDE
     return _Then.LOOK
 

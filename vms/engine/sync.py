@@ -124,27 +124,28 @@ def guest_reset(vm_id: UUID, at: datetime) -> None:
 
 
 @contextmanager
-def locked(vm_id: UUID) -> Iterator[None]:
+def locked(vm_id: UUID) -> Iterator[VirtualMachine]:
     """Be in a transaction that holds the VM's row: whoever changes VM and operation together takes the VM first."""
     with transaction.atomic():
-        VirtualMachine.objects.select_for_update().only("pk").get(pk=vm_id)
-        yield
+        yield VirtualMachine.objects.select_for_update(of=("self",)).select_related("host").get(pk=vm_id)
 
 
-def settle(vm_id: UUID, *, reachable: bool = True) -> None:
-    """Set a VM's status from the last look, once its operation got further or has ended; in the caller's transaction.
+def settle(vm: VirtualMachine, operation: Operation | None, *, reachable: bool = True) -> None:
+    """Set a VM's status from the last look, once its operation got further or has ended.
 
     Args:
+        vm: As `locked` gave it.
+        operation: The one that is active now.
         reachable: False when the host did not answer, so that the last look tells nothing of now.
     """
-    vm = VirtualMachine.objects.select_related("host").get(pk=vm_id)
     if vm.status == VmStatus.GONE:
         return
     if reachable and vm.host.state != Host.State.UNREACHABLE:
-        status = _status(vm.seen, _active(vm_id), vm.running_since, timezone.now())
+        status = _status(vm.seen, operation, vm.running_since, timezone.now())
     else:
         status = VmStatus.NOT_RESPONDING
-    VirtualMachine.objects.filter(pk=vm_id).update(status=status)
+    if status != vm.status:
+        VirtualMachine.objects.filter(pk=vm.pk).update(status=status)
 
 
 def listing(host: Host, domains: Iterable[Domain], at: datetime) -> list[UUID]:
