@@ -2,7 +2,9 @@
 // The server says one with the header  HX-Trigger: {"portal:toast": {"level": "success", "message": "…"}}.
 import { announce } from "./focus.js";
 
-const SHOWN_FOR_MS = 8000;
+const SHOWN_FOR_MS = 6000;
+// More would cover the page; the oldest good news goes first, and all of it stands in the events.
+const AT_MOST = 3;
 const region = () => document.getElementById("toasts");
 
 // level: info, success, warning, danger. Warnings and errors stay until they are closed.
@@ -14,6 +16,8 @@ export function toast(level, message) {
   const same = [...region().children].find((other) => other.textContent === box.textContent);
   same?.remove();
   region().append(box);
+  const good = region().querySelectorAll(".pf-m-success, .pf-m-info");
+  if (region().children.length > AT_MOST) good[0]?.remove();
   announce(message);
   if (level === "info" || level === "success") dismissLater(box);
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.acceptance.instance import Instance, Person, ended, messages, vm, wait_status
@@ -89,8 +91,12 @@ def check_it_obeys_late(machine: VirtualMachine) -> None:
         lambda: next((text for text in messages(machine) if "after the portal had stopped waiting" in text), None),
         "an event tells that it obeyed late",
     )
-    assert "went down 5 s after" in late or "went down 6 s after" in late, late
-    assert "A graceful delay of 2" in late
+    # It takes 20 s, and then as long as a guest and its host need to shut down, which on a busy machine is seconds.
+    told = re.search(r"went down (\d+) s after .* delay of (\d+) s would", late)
+    assert told is not None, late
+    too_late, enough = int(told.group(1)), int(told.group(2))
+    assert 5 <= too_late <= 15, late
+    assert DELAY + too_late <= enough <= DELAY + too_late + 1, late
 
 
 def check_a_plain_shut_down_leaves_it_down(admin: Person, machine: VirtualMachine) -> None:

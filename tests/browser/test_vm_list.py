@@ -192,6 +192,16 @@ def test_select_all_takes_the_page(open_page: OpenPage, operator: User, make_vm:
     expect(page.locator("#vm_toolbar_count")).to_have_text("2 selected")
 
 
+def test_a_selection_that_is_taken_back_leaves_nothing_to_act_on(
+    open_page: OpenPage, operator: User, vm: VirtualMachine
+) -> None:
+    page = open_page(operator)
+    select(page, vm)
+    expect(page.locator("#vm_toolbar_reboot")).not_to_have_attribute("aria-disabled", "true")
+    page.get_by_role("checkbox", name=vm.name, exact=True).uncheck()
+    expect(page.locator("#vm_toolbar_reboot")).to_have_attribute("aria-disabled", "true")
+
+
 def test_a_viewer_is_offered_no_action(open_page: OpenPage, viewer: User, vm: VirtualMachine) -> None:
     page = open_page(viewer)
     select(page, vm)

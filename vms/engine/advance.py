@@ -12,6 +12,7 @@ from enum import Enum
 from uuid import UUID
 
 import structlog
+from django.db import transaction
 from django.utils import timezone
 
 from vms.domain.decide import Call, Finish, Move, Note, Wait, decide, decide_gone, decide_unreachable
@@ -153,9 +154,10 @@ def _call(row: Operation, call: Call, look: _Look) -> _Then:
         log.warning("call failed", call=str(call.kind), vm=str(row.vm_id), error=str(error))
         journal.answer(step, ok=False, detail=str(error))
     else:
-        if token is not None:
-            journal.set_run_token(row, token)
-        journal.answer(step, ok=True)
+        with transaction.atomic():
+            if token is not None:
+                journal.set_run_token(row, token)
+            journal.answer(step, ok=True)
         if token is not None and look.seen is not None:
             # The answer says what a look would: which run this is.
             look.seen = replace(look.seen, run_token=token)

@@ -61,7 +61,7 @@ def read(pk: UUID) -> Operation:
 
 def _with_journal() -> QuerySet[Operation]:
     steps = Prefetch("steps", OperationStep.objects.order_by("number"), to_attr="journal")
-    return Operation.objects.select_related("vm__host").prefetch_related(steps)  # type: ignore[no-redef]
+    return Operation.objects.select_related("vm__host", "actor").prefetch_related(steps)  # type: ignore[no-redef]
 
 
 def as_decided(row: Operation) -> op.Operation:
