@@ -169,7 +169,7 @@ def note(row: Operation, move: Note, now: datetime, detail: str = "") -> bool:
     changes: dict[str, Any] = {"stage": move.stage}
     if move.brought_down is not None:
         changes |= {"brought_down": move.brought_down, "went_down_at": now}
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         if not _change(row, **changes):
             return False
         _add_step(row, move.kind, now, answered_at=now, ok=True, detail=detail)
@@ -189,7 +189,7 @@ def finish(row: Operation, move: Finish, now: datetime, detail: str = "") -> boo
     """
     if move.failure is not Failure.NONE and not detail:
         detail = next((step.detail for step in reversed(row.journal) if step.detail and not step.ok), "")
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         if not _change(
             row,
             stage=Stage.ENDED,
