@@ -36,21 +36,25 @@ def test_three_hundred_stubborn_vms_are_rebooted_at_once_by_one_worker(
     fleet = VirtualMachine.objects.filter(name__startswith="fleet-")
     wait_until(lambda: fleet.filter(status="up").count() == FLEET, "the fleet is known", 30, 0.2)
 
-    took = []
+    figures: list[tuple[float, float]] = []
     for attempt in range(1, ATTEMPTS + 1):
-        took.append(reboot_all(admin, fleet, other, fake_host))
-        record_property("figure", f"{FLEET} reboots with a delay of {DELAY} s: all done after {took[-1]:.1f} s")
+        took, other_asked_after = reboot_all(admin, fleet, other, fake_host)
+        figures.append((took, other_asked_after))
+        told = f"all done after {took:.1f} s, another one asked after {other_asked_after:.2f} s"
+        record_property("figure", f"{FLEET} reboots with a delay of {DELAY} s: {told}")
         counts = {
             name: len(fake_host.control.log(names=[name], call=True, effect=True)) for name in ("destroy", "start")
         }
         assert counts == {"destroy": attempt * FLEET, "start": attempt * (FLEET + 1)}
-        if took[-1] < DELAY + LATEST:
+        if took < DELAY + LATEST and other_asked_after < 1:
             break
-    assert min(took) < DELAY + LATEST, took
+    assert any(took < DELAY + LATEST and asked < 1 for took, asked in figures), figures
 
 
-def reboot_all(admin: Person, fleet: QuerySet[VirtualMachine], other: VirtualMachine, host: FakeDaemon) -> float:
-    """Reboot the fleet, and another VM while it waits; return how many seconds it took until all had ended."""
+def reboot_all(
+    admin: Person, fleet: QuerySet[VirtualMachine], other: VirtualMachine, host: FakeDaemon
+) -> tuple[float, float]:
+    """Reboot the fleet, and another VM while it waits; return the seconds until all had ended, and until the other was asked."""
     ids = list(fleet.values_list("pk", flat=True))
     accepted_before = timezone.now()
     began = time.monotonic()
@@ -65,11 +69,11 @@ def reboot_all(admin: Person, fleet: QuerySet[VirtualMachine], other: VirtualMac
     logged = host.control.log(str(other.uuid))
     one = admin.act("reboot", other)
     asked = host.control.wait_log(str(other.uuid), "ask_agent", after=logged[-1].seq if logged else 0)
-    assert asked.at - one.created_at.timestamp() < 1
+    other_asked_after = asked.at - one.created_at.timestamp()
     assert ended(one.pk).outcome == Outcome.CLEAN_AGENT
 
     wait_until(lambda: not operations.exclude(stage=Stage.ENDED).exists(), "all have ended", DELAY + 60, 0.2)
     took = time.monotonic() - began
     assert set(operations.values_list("outcome", flat=True)) == {Outcome.FORCED}
     wait_until(lambda: fleet.filter(status="up").count() == FLEET, "the fleet is up again", 30, 0.2)
-    return took
+    return took, other_asked_after
