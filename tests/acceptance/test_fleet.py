@@ -54,7 +54,11 @@ def test_three_hundred_stubborn_vms_are_rebooted_at_once_by_one_worker(
 def reboot_all(
     admin: Person, fleet: QuerySet[VirtualMachine], other: VirtualMachine, host: FakeDaemon
 ) -> tuple[float, float]:
-    """Reboot the fleet, and another VM while it waits; return the seconds until all had ended, and until the other was asked."""
+    """Reboot the fleet, and another VM while it waits.
+
+    Returns:
+        The seconds until all had ended, and those until the guest of the other one was asked.
+    """
     ids = list(fleet.values_list("pk", flat=True))
     accepted_before = timezone.now()
     began = time.monotonic()
