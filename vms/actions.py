@@ -12,6 +12,7 @@ from functools import partial
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from vms import labels, permissions, tasks
 from vms.domain.errors import PolicyError
@@ -172,7 +173,8 @@ def _accept(
         )
         if active is not None:
             Operation.objects.filter(pk=active.pk).update(superseded_by=operation)
-        transaction.on_commit(partial(tasks.wake, locked.pk))
+        # From the commit on, a look finds the operation; where many are accepted, the sweep may have come first.
+        transaction.on_commit(lambda: tasks.wake(locked.pk, since=timezone.now()))
     return operation
 
 

@@ -137,6 +137,8 @@ class VirtualMachine(models.Model):
     # The lease: one worker at a time acts on a VM. Written by vms.engine.lease only.
     lease_owner = models.CharField(max_length=200, blank=True, editable=False)
     lease_until = models.DateTimeField(null=True, editable=False)
+    #: When the last worker took the VM to look at it.
+    lease_at = models.DateTimeField(null=True, editable=False)
     look_again = models.BooleanField(default=False, editable=False)
 
     class Meta:

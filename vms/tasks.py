@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 import structlog
 from celery import shared_task
+from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from vms import queues
@@ -16,28 +18,33 @@ log = structlog.get_logger(__name__)
 
 
 @shared_task(name="vms.advance")
-def advance(vm_id: str) -> None:
-    """Carry the operation of one VM on."""
-    engine.advance(UUID(vm_id))
+def advance(vm_id: str, since: str | None = None) -> None:
+    """Carry the operation of one VM on, unless that was done after `since` (ISO 8601)."""
+    engine.advance(UUID(vm_id), datetime.fromisoformat(since) if since else None)
 
 
 @shared_task(name="vms.sweep")
 def sweep() -> None:
     """Wake every operation that is due. Beat sends this every second."""
+    now = timezone.now()
     for vm_id in sweeping.due():
-        if not wake(vm_id, queues.DUE):
+        if not wake(vm_id, queues.DUE, since=now):
             # Each attempt may take a second. They all come due again.
             return
 
 
-def wake(vm_id: UUID, queue: str = queues.NOW) -> bool:
+def wake(vm_id: UUID, queue: str = queues.NOW, *, since: datetime | None = None) -> bool:
     """Have a worker look at a VM soon.
+
+    Args:
+        since: A look that began after this moment makes this one needless. Only for wakes that are sent again when
+            they turn out to be lost: the moment is compared with another machine's clock, perhaps.
 
     Returns:
         False when the broker cannot be reached. Nothing is lost: the sweep finds the operation when it is due.
     """
     try:
-        advance.apply_async((str(vm_id),), queue=queue)
+        advance.apply_async((str(vm_id), since.isoformat() if since else None), queue=queue)
     except OperationalError as error:
         log.warning("broker unreachable; the sweep will find it", vm=str(vm_id), error=str(error))
         return False

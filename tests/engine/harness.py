@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 from unittest import mock
 from uuid import UUID
@@ -54,7 +55,7 @@ class Engine:
         if self.hears:
             self._heard.put(event.uuid)
 
-    def wake(self, vm_id: UUID, queue: str = queues.NOW) -> bool:
+    def wake(self, vm_id: UUID, queue: str = queues.NOW, *, since: datetime | None = None) -> bool:
         """Take a wake as the broker would."""
         self.wakes.put(vm_id)
         return True

@@ -90,6 +90,32 @@ def test_a_wake_that_meets_a_look_makes_the_holder_look_again(engine: Engine) ->
     assert looks == 2
 
 
+def test_a_wake_whose_cause_was_looked_at_since_is_needless(engine: Engine) -> None:
+    vm = engine.define()
+    before = timezone.now()
+    lease.look_while_leased(vm.pk, lambda: None)
+    assert lease.look_while_leased(vm.pk, lambda: pytest.fail("it was looked at since"), since=before) is False
+    assert lease.look_while_leased(vm.pk, lambda: None, since=timezone.now()) is True
+
+
+def test_a_look_that_failed_or_was_killed_makes_no_wake_needless(
+    engine: Engine, living: subprocess.Popen[bytes]
+) -> None:
+    vm = engine.define()
+    before = timezone.now()
+
+    def look() -> None:
+        raise RuntimeError("it failed")
+
+    with pytest.raises(RuntimeError, match="it failed"):
+        lease.look_while_leased(vm.pk, look)
+    assert lease.look_while_leased(vm.pk, lambda: None, since=before) is True
+
+    held_by(vm, owner_of(living.pid))
+    living.kill()
+    wait_until(lambda: lease.look_while_leased(vm.pk, lambda: None, since=before), "it was taken over", timeout=2)
+
+
 def test_a_look_that_fails_gives_the_vm_back(engine: Engine) -> None:
     vm = engine.define()
 

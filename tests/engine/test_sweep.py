@@ -104,7 +104,7 @@ def test_a_guest_that_goes_down_while_nobody_hears_it_is_noticed_within_seconds(
 def test_every_wake_is_lost_and_the_reboot_ends_all_the_same(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     vm = engine.define(temper=Temper(slow=0.5))
     engine.hears = False
-    monkeypatch.setattr(tasks, "wake", lambda vm_id, queue="": False)
+    monkeypatch.setattr(tasks, "wake", lambda vm_id, queue="", **_: False)
     assert engine.finish(actions.reboot(engine.admin, vm), timeout=20).outcome == Outcome.CLEAN_AGENT
     assert engine.calls(vm) == ["ask_agent", "start"]
 

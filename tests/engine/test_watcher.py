@@ -242,7 +242,7 @@ def test_without_a_broker_the_operation_is_made_due(
     operation = actions.reboot(engine.admin, vm, delay=600)
     engine.run(lambda: engine.calls(vm) == ["ask_agent"], "the guest was asked")
     engine.drain()
-    monkeypatch.setattr(tasks, "wake", lambda vm_id, queue="": False)
+    monkeypatch.setattr(tasks, "wake", lambda vm_id, queue="", **_: False)
     engine.fake.control.hand(str(vm.uuid), "guest_halt")
     wait_until(lambda: Operation.objects.filter(pk=operation.pk, wake_at__lte=timezone.now()), "it is due")
 

@@ -29,13 +29,16 @@ log = structlog.get_logger(__name__)
 _MOVES_AT_ONCE = 40
 
 
-def advance(vm_id: UUID) -> bool:
+def advance(vm_id: UUID, since: datetime | None = None) -> bool:
     """Look at a VM and carry its operation on; without an operation, only write down what is seen.
 
+    Args:
+        since: When that was noticed which asks for a look; a look that began later serves as well.
+
     Returns:
-        False when another worker has the VM in hand. That one was asked to look again: nothing is lost.
+        False when another worker has the VM in hand, which was asked to look again, or looked at it since.
     """
-    return lease.look_while_leased(vm_id, lambda: _go_on(vm_id))
+    return lease.look_while_leased(vm_id, lambda: _go_on(vm_id), since=since)
 
 
 @dataclass(slots=True)

@@ -10,7 +10,8 @@ import os
 import socket
 import uuid
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from enum import Enum
 from functools import lru_cache
 from pathlib import Path
 from uuid import UUID
@@ -56,17 +57,31 @@ def _is_dead(owner: str) -> bool:
     return node == _node() and _started(int(pid)) != started
 
 
-def _claim(vm_id: UUID, owner: str) -> bool:
+class _Claim(Enum):
+    """What came of trying to take a VM."""
+
+    TAKEN = "taken"
+    NEEDLESS = "needless"
+    """It was looked at since, and given back."""
+    HELD = "held"
+
+
+def _claim(vm_id: UUID, owner: str, since: datetime | None) -> _Claim:
     now = timezone.now()
     rows = VirtualMachine.objects.filter(pk=vm_id)
-    claimed = {"lease_owner": owner, "lease_until": now + LEASE, "look_again": False}
-    if rows.filter(Q(lease_owner="") | Q(lease_until__lt=now)).update(**claimed):
-        return True
+    claimed = {"lease_owner": owner, "lease_until": now + LEASE, "lease_at": now, "look_again": False}
+    free = Q(lease_owner="")
+    if since is not None:
+        free &= Q(lease_at__isnull=True) | Q(lease_at__lte=since)
+    if rows.filter(free | Q(lease_until__lt=now)).update(**claimed):
+        return _Claim.TAKEN
     holder = rows.values_list("lease_owner", flat=True).first()
-    if holder is None:
-        return False
+    if holder == "" and since is not None:
+        return _Claim.NEEDLESS
     # The worker that held it was killed: no need to wait for the lease to run out.
-    return bool(holder and _is_dead(holder) and rows.filter(lease_owner=holder).update(**claimed))
+    if holder and _is_dead(holder) and rows.filter(lease_owner=holder).update(**claimed):
+        return _Claim.TAKEN
+    return _Claim.HELD
 
 
 def ask_holder_to_look_again(vm_id: UUID) -> bool:
@@ -82,14 +97,20 @@ def _release(vm_id: UUID, owner: str) -> bool:
     return not rows.update(look_again=False, lease_until=timezone.now() + LEASE)
 
 
-def look_while_leased(vm_id: UUID, look: Callable[[], None]) -> bool:
+def look_while_leased(vm_id: UUID, look: Callable[[], None], *, since: datetime | None = None) -> bool:
     """Claim a VM and call `look`, again for as long as somebody asked for it meanwhile; then give the VM back.
 
+    Args:
+        since: Look only where no worker began a look after this moment, and finished it. None: look in any case.
+
     Returns:
-        False when another worker holds the VM, which was asked to look again, or when there is no such VM.
+        False when another worker holds the VM, which was asked to look again, when it was looked at since, or when
+        there is no such VM.
     """
     owner = _new_owner()
-    while not _claim(vm_id, owner):
+    while (claim := _claim(vm_id, owner, since)) is not _Claim.TAKEN:
+        if claim is _Claim.NEEDLESS:
+            return False
         if ask_holder_to_look_again(vm_id) or not VirtualMachine.objects.filter(pk=vm_id).exists():
             return False
     try:
@@ -97,7 +118,9 @@ def look_while_leased(vm_id: UUID, look: Callable[[], None]) -> bool:
         while not _release(vm_id, owner):
             look()
     except BaseException:
-        # The next one need not wait for the lease to run out.
-        VirtualMachine.objects.filter(pk=vm_id, lease_owner=owner).update(lease_owner="", lease_until=None)
+        # The next one need not wait for the lease to run out, and must not take this for a look.
+        VirtualMachine.objects.filter(pk=vm_id, lease_owner=owner).update(
+            lease_owner="", lease_until=None, lease_at=None
+        )
         raise
     return True
