@@ -197,6 +197,14 @@ class VirtualMachine(models.Model):
         )
 
 
+class OperationQuerySet(models.QuerySet["Operation"]):
+    """Operations, by how far they are."""
+
+    def active(self) -> OperationQuerySet:
+        """Those that have not ended."""
+        return self.exclude(stage=_ENDED)
+
+
 class Operation(models.Model):
     """One durable power action on one VM. Its stage is written by vms.engine.journal only."""
 
@@ -245,6 +253,8 @@ class Operation(models.Model):
 
     #: The steps, oldest first, where vms.engine.journal read the operation.
     journal: list[OperationStep]
+
+    objects = OperationQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created_at", "-id"]

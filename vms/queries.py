@@ -14,7 +14,7 @@ from django.core.paginator import Page, Paginator
 from django.db.models import Count, F, Model, OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.db.models.expressions import OrderBy
 
-from vms.domain.operation import Outcome, Stage
+from vms.domain.operation import Outcome
 from vms.domain.power import VmStatus
 from vms.models import Event, Host, Operation, OperationStep, VirtualMachine
 
@@ -118,7 +118,7 @@ def hosts() -> QuerySet[Host]:
 
 
 def _running() -> QuerySet[Operation]:
-    return Operation.objects.exclude(stage=Stage.ENDED).select_related("vm__host").order_by("created_at", "id")
+    return Operation.objects.active().select_related("vm__host").order_by("created_at", "id")
 
 
 def _rows(vms: Iterable[VirtualMachine] | QuerySet[VirtualMachine]) -> list[VmRow]:

@@ -19,7 +19,6 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from vms import queues, tasks
-from vms.domain.operation import Stage
 from vms.engine import lease, sweep, sync
 from vms.hypervisor import connections
 from vms.hypervisor.base import DomainEvent, DomainNotFound, EventKind, HostUnreachable, HypervisorError, Watch
@@ -134,7 +133,7 @@ class HostWatcher(threading.Thread):
         if lease.ask_holder_to_look_again(vm.pk):
             # Most of what is heard of a VM is what its worker is doing to it just now.
             return True
-        if Operation.objects.filter(vm=vm).exclude(stage=Stage.ENDED).exists():
+        if Operation.objects.filter(vm=vm).active().exists():
             # Its operation is what waits for this, and the worker's look is as good as one from here.
             self._wake(vm.pk)
             return True

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import transaction
-from django.db.models import Max, Prefetch, QuerySet
+from django.db.models import Max, Prefetch
 from django.utils import timezone
 
 from vms.domain import decide
@@ -24,7 +24,7 @@ from vms.domain.operation import Failure, Outcome, Stage, StepKind
 from vms.domain.policy import Origin, Plan, Policy, Setting
 from vms.domain.power import Action
 from vms.engine import outcomes
-from vms.models import Operation, OperationStep, VirtualMachine
+from vms.models import Operation, OperationQuerySet, OperationStep, VirtualMachine
 
 #: A new operation is swept up this soon when the message that should wake it is lost.
 FIRST_WAKE = timedelta(seconds=5)
@@ -51,7 +51,7 @@ class Request:
 
 def active(vm_id: UUID) -> Operation | None:
     """Return the operation that is active on a VM, with its journal."""
-    return _with_journal().exclude(stage=Stage.ENDED).filter(vm_id=vm_id).first()
+    return _with_journal().active().filter(vm_id=vm_id).first()
 
 
 def read(pk: UUID) -> Operation:
@@ -59,7 +59,7 @@ def read(pk: UUID) -> Operation:
     return _with_journal().get(pk=pk)
 
 
-def _with_journal() -> QuerySet[Operation]:
+def _with_journal() -> OperationQuerySet:
     steps = Prefetch("steps", OperationStep.objects.order_by("number"), to_attr="journal")
     return Operation.objects.select_related("vm__host", "actor").prefetch_related(steps)  # type: ignore[no-redef]
 

@@ -13,7 +13,6 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from vms.domain.operation import Stage
 from vms.engine import lease, sync
 from vms.models import Operation
 
@@ -31,7 +30,7 @@ def due() -> list[UUID]:
     """Return the VMs whose operation is due, and move each one's time forward: the next sweep leaves it alone."""
     now = timezone.now()
     unheard = Q(vm__host__watched_until__isnull=True) | Q(vm__host__watched_until__lt=now)
-    waiting = Operation.objects.exclude(stage=Stage.ENDED)
+    waiting = Operation.objects.active()
     with transaction.atomic():
         rows = list(
             waiting.filter(Q(wake_at__lte=now) | (unheard & Q(looked_at__lt=now - _UNHEARD_LOOK)))
@@ -53,4 +52,4 @@ def wake_soon(vm_id: UUID) -> None:
     then write its own, later time over this one.
     """
     lease.ask_holder_to_look_again(vm_id)
-    Operation.objects.filter(vm_id=vm_id).exclude(stage=Stage.ENDED).update(wake_at=timezone.now())
+    Operation.objects.filter(vm_id=vm_id).active().update(wake_at=timezone.now())

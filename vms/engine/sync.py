@@ -75,8 +75,7 @@ def _still_so(vm: VirtualMachine, at: datetime) -> bool:
 
 
 def _write(vm: VirtualMachine, domain: Domain, at: datetime) -> None:
-    with transaction.atomic():
-        stored = VirtualMachine.objects.select_for_update(of=("self",)).select_related("host").get(pk=vm.pk)
+    with locked(vm.pk) as stored:
         if stored.observed_at is not None and stored.observed_at > at:
             return
         operation = _active(vm.pk)
@@ -93,8 +92,7 @@ def _write(vm: VirtualMachine, domain: Domain, at: datetime) -> None:
 
 def gone(vm_id: UUID) -> None:
     """Write down that a domain is no longer defined on its host. Its history is kept."""
-    with transaction.atomic():
-        vm = VirtualMachine.objects.select_for_update().select_related("host").get(pk=vm_id)
+    with locked(vm_id) as vm:
         if vm.status == VmStatus.GONE:
             return
         VirtualMachine.objects.filter(pk=vm_id).update(
@@ -116,8 +114,7 @@ def gone(vm_id: UUID) -> None:
 
 def guest_reset(vm_id: UUID, at: datetime) -> None:
     """Record that a guest restarted itself. The hypervisor may tell of one restart several times; one event is made."""
-    with transaction.atomic():
-        vm = VirtualMachine.objects.select_for_update().select_related("host").get(pk=vm_id)
+    with locked(vm_id) as vm:
         told = Event.objects.filter(vm=vm, code=Code.GUEST_RESET, at__gte=at - _ONE_RESET)
         if not told.exists():
             record(Code.GUEST_RESET, f"The guest of {vm.name} restarted itself.", vm=vm)
@@ -170,7 +167,7 @@ def listing(host: Host, domains: Iterable[Domain], at: datetime) -> list[UUID]:
     for vm in known.values():
         if vm.observed_at is None or vm.observed_at < at:
             gone(vm.pk)
-    return list(Operation.objects.filter(vm__host=host).exclude(stage=Stage.ENDED).values_list("vm_id", flat=True))
+    return list(Operation.objects.filter(vm__host=host).active().values_list("vm_id", flat=True))
 
 
 def _still_all_so(looks: list[tuple[VirtualMachine, Domain]], at: datetime) -> None:
@@ -220,7 +217,7 @@ def unreachable(host: Host, error: str) -> None:
 
 def count_as_up(now: datetime) -> int:
     """Let VMs count as up whose agent did not connect within a minute of their start. Returns how many."""
-    active = Operation.objects.filter(vm=OuterRef("pk")).exclude(stage=Stage.ENDED)
+    active = Operation.objects.filter(vm=OuterRef("pk")).active()
     return VirtualMachine.objects.filter(
         ~Exists(active),
         Q(running_since__lte=now - UP_WITHOUT_AGENT_AFTER),
@@ -230,7 +227,7 @@ def count_as_up(now: datetime) -> int:
 
 
 def _active(vm_id: UUID) -> Operation | None:
-    return Operation.objects.filter(vm_id=vm_id).exclude(stage=Stage.ENDED).first()
+    return Operation.objects.filter(vm_id=vm_id).active().first()
 
 
 def _status(seen: Observation, operation: Operation | None, running_since: datetime | None, now: datetime) -> VmStatus:

@@ -1,0 +1,44 @@
+"""The authority on what a person can have done to a VM: one function a verb, used by pages, admin, API and bulk alike.
+
+Each one is a single transaction: permission, conflict, operation, status, event; a worker is woken on commit.
+"""
+
+from vms.actions.asking import (
+    Preview,
+    power_cycle,
+    power_off,
+    preview,
+    previews,
+    reboot,
+    request,
+    resume,
+    run,
+    shut_down,
+    suspend,
+)
+from vms.actions.common import Refused
+from vms.actions.policy import set_defaults, set_policy
+from vms.actions.steering import cancel, extend, force_now
+from vms.actions.verdicts import refusal_text, verdict_for
+
+__all__ = [
+    "Preview",
+    "Refused",
+    "cancel",
+    "extend",
+    "force_now",
+    "power_cycle",
+    "power_off",
+    "preview",
+    "previews",
+    "reboot",
+    "refusal_text",
+    "request",
+    "resume",
+    "run",
+    "set_defaults",
+    "set_policy",
+    "shut_down",
+    "suspend",
+    "verdict_for",
+]

@@ -1,0 +1,72 @@
+"""Steering a running operation: Force now, Extend, Cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from django.db import transaction
+
+from vms import permissions, tasks
+from vms.actions.common import ATTEMPTS, Actor, Refused
+from vms.domain.policy import MAX_DELAY
+from vms.engine import journal
+from vms.models import Operation
+
+
+def force_now(actor: Actor, operation: Operation) -> None:
+    """End the graceful delay of a running operation now, with force.
+
+    Raises:
+        PermissionDenied: The actor may not do what this amounts to.
+        Refused: The operation no longer waits for its guest.
+    """
+    permissions.require(permissions.may_force(actor, operation))
+    _steer(operation, lambda row: journal.force_now(row, actor))
+
+
+def extend(actor: Actor, operation: Operation, seconds: int) -> None:
+    """Give the guest more time, up to the longest delay there is.
+
+    Raises:
+        PermissionDenied: The actor may not do what the operation does.
+        Refused: The operation no longer waits for its guest, or would wait longer than is allowed.
+    """
+    permissions.require(permissions.may_steer(actor, operation))
+
+    def change(row: Operation) -> bool:
+        if not 1 <= seconds <= MAX_DELAY or _total_delay(row) + seconds > MAX_DELAY:
+            raise Refused(f"A guest can be given at most {MAX_DELAY} seconds in all.", row)
+        return journal.extend(row, seconds, actor)
+
+    _steer(operation, change)
+
+
+def cancel(actor: Actor, operation: Operation) -> None:
+    """Stop waiting for the guest. One that was asked already may still go down, and then stays down.
+
+    Raises:
+        PermissionDenied: The actor may not do what the operation does.
+        Refused: The operation no longer waits for its guest.
+    """
+    permissions.require(permissions.may_steer(actor, operation))
+    _steer(operation, lambda row: journal.cancel(row, actor))
+
+
+def _total_delay(operation: Operation) -> float:
+    if operation.deadline_at is None or operation.asked_at is None:
+        return operation.delay or 0
+    return (operation.deadline_at - operation.asked_at).total_seconds()
+
+
+def _steer(operation: Operation, change: Callable[[Operation], bool]) -> None:
+    """Change a running operation; read it again when the engine wrote to it meanwhile."""
+    for _ in range(ATTEMPTS):
+        row = journal.read(operation.pk)
+        if not row.patient:
+            raise Refused("The operation no longer waits for its guest.", row)
+        if change(row):
+            transaction.on_commit(partial(tasks.wake, row.vm_id))
+            operation.refresh_from_db()
+            return
+    raise Refused("The operation is changing just now. Try again.", operation)
