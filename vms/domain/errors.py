@@ -15,3 +15,17 @@ class PolicyError(ValueError):
         super().__init__(f"{field}: {code}")
         self.field = field
         self.code = code
+
+
+class HostUriError(ValueError):
+    """A connection URI is not one that a host may have.
+
+    Attributes:
+        code: Why, as a stable word; the sentence for people is made from it in `vms.labels`.
+        detail: The part of the URI it is about, where there is one.
+    """
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(f"{code}: {detail}" if detail else code)
+        self.code = code
+        self.detail = detail
