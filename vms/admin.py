@@ -41,13 +41,22 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Host)
-class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Hosts can be added and renamed; what the watcher found out about them is shown."""
+class HostAdmin(ReadOnly):
+    """Hosts are looked at here. Adding, changing and removing one leads to the pages, which test connections first."""
 
-    list_display = ("name", "uri", "state", "vm_count", "version", "connected_at")
+    list_display = ("name", "uri", "state", "vm_count", "version", "connected_at", "removed_at")
     list_filter = ("state",)
     search_fields = ("name", "uri", "hostname")
-    readonly_fields = ("state", "error", "hostname", "version", "connected_at", "watched_until")
+    readonly_fields = ("state", "error", "hostname", "version", "connected_at", "watched_until", "removed_at")
+    actions = ("edit_on_its_page", "remove_on_its_page")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Who may add hosts anywhere finds the way from here too."""
+        return request.user.has_perm(permissions.ADD_HOST)
+
+    def add_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Lead to the page that tests the connection first."""
+        return HttpResponseRedirect(reverse("host_add"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Host]:
         """Count the VMs in the same query."""
@@ -58,6 +67,25 @@ class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def vm_count(self, host: Any) -> int:
         """Return how many VMs the host has, those that are gone included."""
         return int(host.vm_count)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Offer what this person may do to hosts."""
+        offered = super().get_actions(request)
+        if not request.user.has_perm(permissions.CHANGE_HOST):
+            offered.pop("edit_on_its_page", None)
+        if not request.user.has_perm(permissions.REMOVE_HOST):
+            offered.pop("remove_on_its_page", None)
+        return offered
+
+    @admin.action(description=_("Edit"))
+    def edit_on_its_page(self, request: HttpRequest, queryset: QuerySet[Host]) -> HttpResponse:
+        """Lead to the form of the first host that was chosen."""
+        return HttpResponseRedirect(reverse("host_edit", args=[queryset[0].pk]))
+
+    @admin.action(description=_("Remove"))
+    def remove_on_its_page(self, request: HttpRequest, queryset: QuerySet[Host]) -> HttpResponse:
+        """Lead to the confirmation for the first host that was chosen."""
+        return HttpResponseRedirect(reverse("host_remove", args=[queryset[0].pk]))
 
 
 @admin.register(PortalDefaults)

@@ -16,7 +16,7 @@ from django.db.models.expressions import OrderBy
 
 from vms.domain.operation import Outcome
 from vms.domain.power import VmStatus
-from vms.models import Event, Host, Operation, OperationStep, VirtualMachine
+from vms.models import Event, Host, HostCheck, Operation, OperationStep, VirtualMachine
 
 PAGE_SIZE = 50
 #: The strip below the list names this many running operations; the rest is a link.
@@ -65,7 +65,7 @@ def vm_board(condition: Q, sort: str, page: str | int | None) -> VmBoard:
         sort: A column, with a leading minus for the other direction; anything else sorts by name.
         page: Its number; anything else is the first or the last page.
     """
-    vms = VirtualMachine.objects.filter(condition).select_related("host")
+    vms = _shown().filter(condition).select_related("host")
     found = _page(vms.order_by(*_order(sort)), page)
     running = _running()
     return VmBoard(found, _rows(found.object_list), list(running[:STRIP_SIZE]), running.count())
@@ -73,17 +73,17 @@ def vm_board(condition: Q, sort: str, page: str | int | None) -> VmBoard:
 
 def vm_rows(ids: Iterable[UUID]) -> list[VmRow]:
     """Return named VMs with their newest operations, in the list's order; unknown ones are left out."""
-    return _rows(VirtualMachine.objects.filter(pk__in=list(ids)).select_related("host"))
+    return _rows(_shown().filter(pk__in=list(ids)).select_related("host"))
 
 
 def any_vm() -> bool:
     """Say whether the portal knows any VM at all: an empty list is explained differently then."""
-    return VirtualMachine.objects.exists()
+    return _shown().exists()
 
 
 def any_host() -> bool:
     """Say whether the portal manages any host."""
-    return Host.objects.exists()
+    return Host.objects.managed().exists()
 
 
 def operation_page(condition: Q, page: str | int | None) -> Page[Operation]:
@@ -113,8 +113,30 @@ def event_page(condition: Q, page: str | int | None) -> Page[Event]:
 
 
 def hosts() -> QuerySet[Host]:
-    """Return the hosts, each with its number of VMs that still exist (`vm_count`)."""
-    return Host.objects.annotate(vm_count=Count("vms", filter=~Q(vms__status=VmStatus.GONE)))
+    """Return the hosts, each with how many of its VMs still exist and what happened last.
+
+    As `vm_count`, `last_event` (its sentence) and `last_event_at`.
+    """
+    newest = Event.objects.filter(host=OuterRef("pk")).order_by("-id")
+    return Host.objects.managed().annotate(
+        vm_count=Count("vms", filter=~Q(vms__status=VmStatus.GONE)),
+        last_event=Subquery(newest.values("message")[:1]),
+        last_event_at=Subquery(newest.values("at")[:1]),
+    )
+
+
+def host_check(check_id: UUID) -> HostCheck:
+    """Return one test of a connection.
+
+    Raises:
+        HostCheck.DoesNotExist: There is none of this id.
+    """
+    return HostCheck.objects.select_related("host").get(pk=check_id)
+
+
+def _shown() -> QuerySet[VirtualMachine]:
+    """VMs of hosts that the portal manages; the others are history."""
+    return VirtualMachine.objects.filter(host__removed_at__isnull=True)
 
 
 def _running() -> QuerySet[Operation]:

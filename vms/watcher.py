@@ -176,7 +176,7 @@ class Watcher:
         """Watch until told to stop."""
         while not self._stop_asked.is_set():
             try:
-                self._follow(list(Host.objects.all()))
+                self._follow(list(Host.objects.managed()))
             except Exception:
                 log.exception("could not read the hosts; trying again")
             close_old_connections()

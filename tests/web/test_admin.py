@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.support.scene import LogIn
-from vms.models import Event, Host, Operation, PortalDefaults, VirtualMachine
+from vms.models import Event, Operation, PortalDefaults, VirtualMachine
 
 
 @pytest.fixture
@@ -124,9 +124,25 @@ def test_the_portal_defaults_are_changed_with_their_event_and_there_is_one_row(c
     assert Event.objects.filter(message__startswith="Portal default of the power-down policy changed").count() == 2
 
 
-def test_a_host_with_vms_is_not_deleted(client: Client, vm: VirtualMachine) -> None:
-    client.post(url("host", "delete", vm.host_id), {"post": "yes"})
-    assert Host.objects.filter(pk=vm.host_id).exists()
+def test_hosts_are_added_changed_and_removed_on_the_pages(client: Client, vm: VirtualMachine) -> None:
+    host = vm.host
+    assert client.get(url("host", "add"))["Location"] == reverse("host_add")
+    assert client.get(url("host", "change", host.pk)).status_code == 200
+    for action, page in (("edit_on_its_page", "host_edit"), ("remove_on_its_page", "host_remove")):
+        chosen = {"action": action, "_selected_action": [str(host.pk)]}
+        assert client.post(url("host", "changelist"), chosen)["Location"] == reverse(page, args=[host.pk])
+    assert client.post(url("host", "change", host.pk), {"name": "x", "uri": "qemu+ext:///x"}).status_code == 403
+    assert client.post(url("host", "delete", host.pk), {"post": "yes"}).status_code == 403
+    host.refresh_from_db()
+    assert (host.name, host.uri, host.removed_at) == ("kvm1", "qemu:///system", None)
+
+
+def test_who_may_only_look_at_hosts_is_offered_nothing(log_in: LogIn, viewer: User, vm: VirtualMachine) -> None:
+    viewer.is_staff = True
+    viewer.save()
+    page = log_in(viewer).get(url("host", "changelist")).content.decode()
+    assert "on_its_page" not in page
+    assert log_in(viewer).get(url("host", "add"), follow=True).status_code == 403
 
 
 def test_nobody_but_staff_enters(log_in: LogIn, operator: User) -> None:

@@ -17,14 +17,19 @@ from vms.actions.asking import (
     suspend,
 )
 from vms.actions.common import Refused
+from vms.actions.hosts import HostTaken, add_host, change_host, check_host, remove_host
 from vms.actions.policy import set_defaults, set_policy
 from vms.actions.steering import cancel, extend, force_now
 from vms.actions.verdicts import refusal_text, verdict_for
 
 __all__ = [
+    "HostTaken",
     "Preview",
     "Refused",
+    "add_host",
     "cancel",
+    "change_host",
+    "check_host",
     "extend",
     "force_now",
     "power_cycle",
@@ -33,6 +38,7 @@ __all__ = [
     "previews",
     "reboot",
     "refusal_text",
+    "remove_host",
     "request",
     "resume",
     "run",

@@ -148,9 +148,14 @@ def settle(vm: VirtualMachine, operation: Operation | None, *, reachable: bool =
 def listing(host: Host, domains: Iterable[Domain], at: datetime) -> list[UUID]:
     """Write down a full list of a host's domains, taken not before `at`: listing is truth.
 
+    Args:
+        host: As it was read when it was asked; nothing is written when it has changed its address since.
+
     Returns:
         The VMs with an active operation, which are to be looked at by a worker.
     """
+    if not Host.objects.managed().filter(pk=host.pk, uri=host.uri).exists():
+        return []
     known = {vm.uuid: vm for vm in VirtualMachine.objects.filter(host=host)}
     first_listing = host.connected_at is None and not known
     unchanged: list[tuple[VirtualMachine, Domain]] = []
@@ -179,10 +184,15 @@ def _still_all_so(looks: list[tuple[VirtualMachine, Domain]], at: datetime) -> N
 
 
 def connected(host: Host, info: HostInfo) -> None:
-    """Write down that a host answers."""
+    """Write down that a host answers.
+
+    Args:
+        host: As it was read when the connection was made; nothing is written when it has changed its address since.
+    """
     now = timezone.now()
-    was = Host.objects.values_list("state", flat=True).get(pk=host.pk)
-    Host.objects.filter(pk=host.pk).update(
+    same = Host.objects.managed().filter(pk=host.pk, uri=host.uri)
+    was = same.values_list("state", flat=True).first()
+    same.update(
         state=Host.State.CONNECTED,
         error="",
         hostname=info.hostname,
@@ -194,15 +204,16 @@ def connected(host: Host, info: HostInfo) -> None:
 
 
 def unreachable(host: Host, error: str) -> None:
-    """Write down that a host does not answer: nothing is known of its VMs until it does."""
+    """Write down that a host does not answer: nothing is known of its VMs until it does.
+
+    Args:
+        host: As it was read when it was asked; nothing is written when it has changed its address since.
+    """
     with transaction.atomic():
-        changed = (
-            Host.objects.filter(pk=host.pk)
-            .exclude(state=Host.State.UNREACHABLE)
-            .update(state=Host.State.UNREACHABLE, error=error)
-        )
+        same = Host.objects.managed().filter(pk=host.pk, uri=host.uri)
+        changed = same.exclude(state=Host.State.UNREACHABLE).update(state=Host.State.UNREACHABLE, error=error)
         if not changed:
-            Host.objects.filter(pk=host.pk).update(error=error)
+            same.update(error=error)
             return
         VirtualMachine.objects.filter(host=host).exclude(status=VmStatus.GONE).update(
             status=VmStatus.NOT_RESPONDING, observed_at=timezone.now()
@@ -213,6 +224,11 @@ def unreachable(host: Host, error: str) -> None:
             severity=Event.Severity.ERROR,
             host=host,
         )
+
+
+def host_removed(host: Host) -> None:
+    """Write down that the portal manages a host no more: nothing is known of its VMs, and nothing is done to them."""
+    VirtualMachine.objects.filter(host=host).update(status=VmStatus.GONE, observed_at=timezone.now())
 
 
 def count_as_up(now: datetime) -> int:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from vms import labels, permissions
+from vms import host_words, labels, permissions
 from vms.domain.operation import Outcome, StepKind
 from vms.domain.policy import PlanKind
 from vms.domain.power import Action
@@ -171,3 +171,9 @@ def time_down(operation: Operation) -> float | None:
         return None
     started = [step for step in operation.steps.all() if step.kind == StepKind.STARTED]
     return (started[-1].at - operation.went_down_at).total_seconds() if started else None
+
+
+@register.filter
+def explained(error: str, uri: str) -> str:
+    """Say what to do about a host that cannot be reached, by what libvirt said of it."""
+    return host_words.explain(uri, error)

@@ -44,4 +44,9 @@ urlpatterns = [
     path("events/table/", event.event_table, name="event_table"),
     path("hosts/", host.host_list, name="host_list"),
     path("hosts/table/", host.host_table, name="host_table"),
+    path("hosts/add/", host.host_add, name="host_add"),
+    path("hosts/checks/<uuid:check_id>/", host.host_check, name="host_check"),
+    path("hosts/checks/<uuid:check_id>/use/", host.host_check_use, name="host_check_use"),
+    path("hosts/<int:host_id>/edit/", host.host_edit, name="host_edit"),
+    path("hosts/<int:host_id>/remove/", host.host_remove, name="host_remove"),
 ]
