@@ -129,6 +129,12 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 
+# Hosts ---------------------------------------------------------------------------------------------------------------
+
+# How many workers may wait for one host at a time: one that hangs leaves a worker for the others.
+HOST_SEATS = max(1, PORTAL_CONFIG.workers - 1)
+HOST_SEATS_DIRECTORY = str(PORTAL_CONFIG.run / "seats")
+
 # Sign-in and browser security ----------------------------------------------------------------------------------------
 
 LOGIN_URL = "login"

@@ -15,7 +15,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import structlog
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from vms import queues, tasks
@@ -31,6 +31,8 @@ HEARD_FOR = timedelta(seconds=3)
 _SIGN_OF_LIFE_EVERY = 1.0
 _LIST_EVERY = timedelta(seconds=60)
 _RECONNECT_AFTER = 1.0
+#: A connection may take this long, in seconds: far hosts are slow to log in to, and nobody waits for this thread.
+_CONNECT_LIMIT = 15.0
 _LOOK_FOR_HOSTS_EVERY = 2.0
 
 
@@ -42,6 +44,7 @@ class HostWatcher(threading.Thread):
         self.host = host
         self._events: queue.Queue[DomainEvent] = queue.Queue()
         self._lost = threading.Event()
+        self._lost_reason = ""
         self._stop_asked = threading.Event()
 
     def stop(self) -> None:
@@ -61,8 +64,13 @@ class HostWatcher(threading.Thread):
                 log.exception("watching failed; starting over", host=self.host.name)
             connections.forget(self.host.uri)
             self._stop_asked.wait(_RECONNECT_AFTER)
+        connections.release(self.host.uri)
+        connection.close()
 
     def _tell_unreachable(self, error: str) -> None:
+        if self._stop_asked.is_set():
+            # Nobody asks this thread any more; another may watch the host by now.
+            return
         log.warning("host unreachable", host=self.host.name, error=error)
         try:
             sync.unreachable(self.host, error)
@@ -70,7 +78,7 @@ class HostWatcher(threading.Thread):
             log.exception("could not write down that a host is away", host=self.host.name)
 
     def _listen(self) -> None:
-        hypervisor = connections.get(self.host.uri)
+        hypervisor = connections.get(self.host.uri, _CONNECT_LIMIT)
         self._lost.clear()
         self._events = queue.Queue()
         # Listen first, list then: what happens in between is heard.
@@ -87,13 +95,14 @@ class HostWatcher(threading.Thread):
                 if timezone.now() >= listed_at + _LIST_EVERY:
                     self._list()
                     listed_at = timezone.now()
-            if self._lost.is_set() and not self._stop_asked.is_set():
-                self._tell_unreachable("the connection was lost")
+            if self._lost.is_set():
+                self._tell_unreachable(self._lost_reason)
         finally:
             watch.close()
 
     def _on_lost(self, reason: str) -> None:
         log.warning("connection lost", host=self.host.name, reason=reason)
+        self._lost_reason = reason
         self._lost.set()
 
     def _list(self) -> None:
@@ -190,6 +199,8 @@ class Watcher:
             if host is None or host.uri != watcher.host.uri or not watcher.is_alive():
                 watcher.stop()
                 del self._watchers[pk]
+            else:
+                watcher.host.name = host.name
         for pk, host in wanted.items():
             if pk not in self._watchers:
                 self._watchers[pk] = HostWatcher(host)

@@ -25,6 +25,8 @@ MAX_UNANSWERED_ASKS = 3
 MAX_UNANSWERED_MARKS = 2
 #: How often to look at a VM whose change cannot be timed, when no event arrives.
 LOOK_AGAIN = timedelta(seconds=2)
+#: How soon to come back to a host that was serving others.
+LOOK_AGAIN_BUSY = timedelta(seconds=0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +106,15 @@ def _next(op: Operation, seen: Observation, now: datetime) -> Move:
             return _run(op, seen, now)
 
 
-def decide_unreachable(op: Operation, now: datetime) -> Move:
-    """Return the next move while the VM's host cannot be reached: wait for it until the hard deadline."""
+def decide_unreachable(op: Operation, now: datetime, *, busy: bool = False) -> Move:
+    """Return the next move while the VM's host cannot be reached: wait for it until the hard deadline.
+
+    Args:
+        busy: It answers, but others are being served just now.
+    """
     if now >= op.hard_deadline_at:
         return Finish(Outcome.FAILED, Failure.HOST_UNREACHABLE)
-    return Wait(min(now + LOOK_AGAIN, op.hard_deadline_at))
+    return Wait(min(now + (LOOK_AGAIN_BUSY if busy else LOOK_AGAIN), op.hard_deadline_at))
 
 
 def decide_gone() -> Move:

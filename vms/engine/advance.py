@@ -18,7 +18,7 @@ from django.utils import timezone
 from vms.domain.decide import Call, Finish, Move, Note, Wait, decide, decide_gone, decide_unreachable
 from vms.domain.observation import Observation
 from vms.domain.operation import Failure, Outcome, StepKind
-from vms.engine import journal, lease, sync
+from vms.engine import journal, lease, seats, sync
 from vms.hypervisor import connections
 from vms.hypervisor.base import DomainNotFound, HostUnreachable, Hypervisor, HypervisorError
 from vms.models import Operation, VirtualMachine
@@ -47,12 +47,16 @@ class _Look:
 
     Attributes:
         error: What the host said when it answered, but could not show the domain.
+        away: Why the host could not be asked.
+        busy: It was not asked, because others were; it may well answer in a moment.
     """
 
     at: datetime
     seen: Observation | None = None
     gone: bool = False
     error: str = ""
+    away: str = ""
+    busy: bool = False
 
 
 class _Then(Enum):
@@ -104,7 +108,7 @@ def _note(row: Operation, move: Note, look: _Look) -> bool:
 
 def _finish(row: Operation, move: Finish, look: _Look) -> bool:
     with sync.locked(row.vm_id) as vm:
-        if not journal.finish(row, move, look.at, look.error):
+        if not journal.finish(row, move, look.at, look.error or look.away):
             return False
         sync.settle(vm, None, reachable=move.failure is not Failure.HOST_UNREACHABLE)
         return True
@@ -113,10 +117,13 @@ def _finish(row: Operation, move: Finish, look: _Look) -> bool:
 def _look(vm: VirtualMachine) -> _Look:
     at = timezone.now()
     try:
-        domain = connections.get(vm.host.uri).observe(str(vm.uuid))
+        with seats.taken(vm.host_id):
+            domain = connections.get(vm.host.uri).observe(str(vm.uuid))
+    except seats.NoSeat as error:
+        return _Look(at, away=str(error), busy=not error.stuck)
     except HostUnreachable as error:
         log.warning("host unreachable", host=vm.host.name, error=str(error))
-        return _Look(at)
+        return _Look(at, away=str(error))
     except DomainNotFound:
         sync.gone(vm.pk)
         return _Look(at, gone=True)
@@ -133,7 +140,7 @@ def _decide(row: Operation, look: _Look) -> Move:
     # The clock of the decision: a journal written since the look may hold later times than the look itself.
     now = timezone.now()
     if look.seen is None:
-        move = decide_unreachable(journal.as_decided(row), now)
+        move = decide_unreachable(journal.as_decided(row), now, busy=look.busy)
         # The host is there; it is only this domain that cannot be looked at.
         return Finish(Outcome.FAILED, Failure.DEADLINE) if look.error and isinstance(move, Finish) else move
     settled_at = journal.settled_at(row, now)
@@ -143,6 +150,16 @@ def _decide(row: Operation, look: _Look) -> Move:
 
 
 def _call(row: Operation, call: Call, look: _Look) -> _Then:
+    """Make a call once there is room at the host."""
+    try:
+        with seats.taken(row.vm.host_id):
+            return _written_call(row, call, look)
+    except seats.NoSeat as error:
+        move = decide_unreachable(journal.as_decided(row), timezone.now(), busy=not error.stuck)
+        return _carry_out(row, move, replace(look, away=str(error)))
+
+
+def _written_call(row: Operation, call: Call, look: _Look) -> _Then:
     """Write a call down, make it, and write its answer down."""
     step = journal.begin_call(row, call, timezone.now())
     if step is None:
