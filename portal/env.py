@@ -40,7 +40,7 @@ SETTINGS = (
     "PORTAL_TRUSTED_ORIGINS",
     "PORTAL_WORKERS",
 )
-SUPERVISED = ("PORTAL_INSTANCE", "PORTAL_OWN_REDIS", "PORTAL_RUN", "PORTAL_VENV")
+SUPERVISED = ("PORTAL_INSTANCE", "PORTAL_OWN_REDIS", "PORTAL_RUN", "PORTAL_VENV", "PORTAL_WORKER_PROCESSES")
 
 LOG_FORMATS = ("console", "json")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -100,6 +100,11 @@ class Config:
     def errors(self) -> list[Problem]:
         """The problems that must be mended before anything may start."""
         return [problem for problem in self.problems if problem.fatal]
+
+    @property
+    def worker_processes(self) -> int:
+        """How many there are: as many as one host may keep busy, and one for the others."""
+        return self.workers + 1
 
     @property
     def broker_url(self) -> str:

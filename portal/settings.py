@@ -131,8 +131,8 @@ CELERY_WORKER_SEND_TASK_EVENTS = False
 
 # Hosts ---------------------------------------------------------------------------------------------------------------
 
-# How many workers may wait for one host at a time: one that hangs leaves a worker for the others.
-HOST_SEATS = max(1, PORTAL_CONFIG.workers - 1)
+# How many worker processes may wait for one host at a time: one that hangs leaves a process for the others.
+HOST_SEATS = PORTAL_CONFIG.worker_processes - 1
 HOST_SEATS_DIRECTORY = str(PORTAL_CONFIG.run / "seats")
 
 # Sign-in and browser security ----------------------------------------------------------------------------------------

@@ -117,7 +117,7 @@ def _finish(row: Operation, move: Finish, look: _Look) -> bool:
 def _look(vm: VirtualMachine) -> _Look:
     at = timezone.now()
     try:
-        with seats.taken(vm.host_id):
+        with seats.taken(vm.host_id) as seat, seat.asking():
             domain = connections.get(vm.host.uri).observe(str(vm.uuid))
     except seats.NoSeat as error:
         return _Look(at, away=str(error), busy=not error.stuck)
@@ -150,22 +150,24 @@ def _decide(row: Operation, look: _Look) -> Move:
 
 
 def _call(row: Operation, call: Call, look: _Look) -> _Then:
-    """Make a call once there is room at the host."""
+    """Make a call, if there is room at the host."""
     try:
-        with seats.taken(row.vm.host_id):
-            return _written_call(row, call, look)
+        with seats.taken(row.vm.host_id) as seat:
+            return _make_and_write(seat, row, call, look)
     except seats.NoSeat as error:
+        # Nothing was written down: a step says that its call may have been made.
         move = decide_unreachable(journal.as_decided(row), timezone.now(), busy=not error.stuck)
         return _carry_out(row, move, replace(look, away=str(error)))
 
 
-def _written_call(row: Operation, call: Call, look: _Look) -> _Then:
+def _make_and_write(seat: seats.Seat, row: Operation, call: Call, look: _Look) -> _Then:
     """Write a call down, make it, and write its answer down."""
     step = journal.begin_call(row, call, timezone.now())
     if step is None:
         return _Then.READ
     try:
-        token = _make(call.kind, row, connections.get(row.vm.host.uri))
+        with seat.asking():
+            token = _make(call.kind, row, connections.get(row.vm.host.uri))
     except HostUnreachable as error:
         # Whether it had its effect is not known, so it stays unanswered; the next look tells.
         log.warning("connection lost in a call", call=str(call.kind), vm=str(row.vm_id), error=str(error))

@@ -5,7 +5,8 @@ with as many calls as workers everything else would wait too. So who asks a host
 machine has one less than it has workers. A seat is a file that is locked: the kernel takes it back from a process that
 dies.
 
-Whoever finds no seat does not wait for long, and not at all where those who have them got no answer for a while.
+Whoever finds no seat does not wait behind those who have waited for the host a while. Those who wait for something
+else, the database mostly, will go on: their seat is worth waiting for.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from pathlib import Path
 
 from django.conf import settings
 
-#: How long to wait for a seat of a host that answers, in seconds; a seat is mostly needed for some milliseconds.
-PATIENCE = 0.3
+#: A host that keeps all who ask it waiting for so long, in seconds, gets no more of them.
+STUCK_AFTER = 0.3
+#: How long to wait for a seat in any case, in seconds.
+PATIENCE = 2.0
 _LOOK_EVERY = 0.005
 
 
@@ -36,19 +39,33 @@ class NoSeat(Exception):
         self.stuck = stuck
 
 
+class Seat:
+    """The right to ask a host."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Wait for the host from here on: what others see of this seat."""
+        os.utime(self._file)
+        try:
+            yield
+        finally:
+            os.utime(self._file, (0, 0))
+
+
 @contextmanager
-def taken(host_id: int) -> Iterator[None]:
-    """Have a seat of a host for a call or two.
+def taken(host_id: int) -> Iterator[Seat]:
+    """Have a seat of a host.
 
     Raises:
         NoSeat: All are taken.
     """
     seat = _take(host_id)
     try:
-        yield
+        yield Seat(seat)
     finally:
-        # A seat that was just taken, and not marked yet, must not look as if it had been taken long ago.
-        os.utime(seat, (0, 0))
         os.close(seat)
 
 
@@ -60,9 +77,8 @@ def _take(host_id: int) -> int:
         for path in paths:
             seat = _locked(path)
             if seat is not None:
-                os.utime(seat)
                 return seat
-        stuck = all(_taken_for(path) > PATIENCE for path in paths)
+        stuck = all(_asking_for(path) > STUCK_AFTER for path in paths)
         if stuck or time.monotonic() >= give_up_at:
             raise NoSeat(stuck=stuck)
         time.sleep(_LOOK_EVERY)
@@ -80,10 +96,12 @@ def _locked(path: Path) -> int | None:
     except BlockingIOError:
         os.close(seat)
         return None
+    # Whoever had it before may have died while asking.
+    os.utime(seat, (0, 0))
     return seat
 
 
-def _taken_for(path: Path) -> float:
-    """Return for how long a seat has been taken, in seconds."""
-    at = path.stat().st_mtime
-    return time.time() - at if at > 0 else 0.0
+def _asking_for(path: Path) -> float:
+    """Return for how long the holder of a seat has waited for the host, in seconds."""
+    since = path.stat().st_mtime
+    return time.time() - since if since > 0 else 0.0
