@@ -45,6 +45,7 @@ class HostWatcher(threading.Thread):
         self._events: queue.Queue[DomainEvent] = queue.Queue()
         self._lost = threading.Event()
         self._lost_reason = ""
+        self.connected = False
         self._stop_asked = threading.Event()
 
     def stop(self) -> None:
@@ -85,6 +86,7 @@ class HostWatcher(threading.Thread):
         watch: Watch = hypervisor.watch(self._events.put, self._on_lost)
         try:
             sync.connected(self.host, hypervisor.info())
+            self.connected = True
             self._list()
             # From now on, a domain that was not known is news.
             self.host.refresh_from_db()
@@ -196,7 +198,9 @@ class Watcher:
         wanted = {host.pk: host for host in hosts}
         for pk, watcher in list(self._watchers.items()):
             host = wanted.get(pk)
-            if host is None or host.uri != watcher.host.uri or not watcher.is_alive():
+            # A host that is new again was removed and added, or changed and changed back, between two looks.
+            begun_anew = host is not None and host.state == Host.State.NEW and watcher.connected
+            if host is None or host.uri != watcher.host.uri or begun_anew or not watcher.is_alive():
                 watcher.stop()
                 del self._watchers[pk]
             else:

@@ -206,6 +206,14 @@ def test_a_host_whose_address_changes_is_watched_at_its_new_one(
     wait_until(found("moved"), "the new address is watched", timeout=15)
 
 
+def test_a_host_that_is_removed_and_added_again_at_once_is_listed_anew(engine: Engine, vm: VirtualMachine) -> None:
+    actions.remove_host(engine.admin, engine.host)
+    actions.add_host(engine.admin, name="again", uri=engine.host.uri)
+    assert shows(vm, VmStatus.GONE)()
+    wait_until(lambda: connected(engine.host), "it is watched again")
+    wait_until(shows(vm, VmStatus.UP), "its VM is back")
+
+
 @pytest.mark.behaviour(29)
 def test_a_host_that_hangs_while_its_address_changes_writes_nothing_more(
     engine: Engine, vm: VirtualMachine, other: FakeDaemon

@@ -24,7 +24,7 @@ class HostForm(forms.Form):
         label=gettext_lazy("Name"),
         max_length=_NAME_LENGTH,
         help_text=gettext_lazy("What the portal calls the host."),
-        widget=forms.TextInput(attrs={"autocomplete": "off", "autofocus": True}),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     uri = forms.CharField(
         label=gettext_lazy("Connection URI"),
@@ -34,6 +34,11 @@ class HostForm(forms.Form):
         ),
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "class": "portal-mono"}),
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Build it; one that comes back with errors leaves the focus to their summary."""
+        super().__init__(*args, **kwargs)
+        self.fields["name"].widget.attrs["autofocus"] = not self.is_bound
 
     def clean_uri(self) -> str:
         """Refuse a URI that no host may have."""
