@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 from pytest_django import Settings
 
 from tests.engine.harness import Engine, at_once
@@ -20,7 +21,7 @@ from vms.domain.operation import Failure, Outcome, Stage
 from vms.engine import seats
 from vms.engine.advance import advance
 from vms.hypervisor.fake import STUBBORN
-from vms.models import Operation
+from vms.models import Operation, VirtualMachine
 
 pytestmark = pytest.mark.behaviour(29)
 
@@ -126,11 +127,11 @@ def test_the_seat_of_a_process_that_is_killed_is_free_at_once(tmp_path: Path, se
     process = multiprocessing.get_context("fork").Process(target=_hold, args=[str(tmp_path / "held")])
     process.start()
     wait_until((tmp_path / "held").exists, "the seat was taken")
-    with pytest.raises(seats.NoSeat), seats.taken(ONE):
-        pass
+    wait_until(lambda: seats.stuck_hosts() == {ONE}, "nobody was answered for a while")
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
     process.join(10)
+    assert seats.stuck_hosts() == set()
     with seats.taken(ONE):
         pass
 
@@ -145,6 +146,24 @@ def test_an_operation_on_a_host_without_a_seat_comes_back_to_it(engine: Engine) 
         operation.refresh_from_db()
         assert (operation.stage, operation.wake_at is not None) == (Stage.ACCEPTED, True)
         assert engine.calls(vm) == []
+    assert engine.finish(operation).outcome == Outcome.FORCED
+
+
+def test_a_host_that_answers_nobody_costs_those_who_wait_for_it_no_lease(engine: Engine) -> None:
+    vm = engine.define(temper=STUBBORN)
+    operation = actions.reboot(engine.admin, vm, force=True, delay=1)
+    with ExitStack() as stack:
+        for _ in range(2):
+            take(stack, engine.host.pk)
+        assert seats.stuck_hosts() == set()
+        wait_until(lambda: seats.stuck_hosts() == {engine.host.pk}, "nobody was answered for a while")
+        was_looked_at = VirtualMachine.objects.get(pk=vm.pk).lease_at
+        assert not advance(vm.pk)
+        assert VirtualMachine.objects.get(pk=vm.pk).lease_at == was_looked_at
+        operation.refresh_from_db()
+        assert operation.wake_at is not None
+        assert operation.wake_at > timezone.now()
+    assert seats.stuck_hosts() == set()
     assert engine.finish(operation).outcome == Outcome.FORCED
 
 

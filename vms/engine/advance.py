@@ -15,7 +15,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from vms.domain.decide import Call, Finish, Move, Note, Wait, decide, decide_gone, decide_unreachable
+from vms.domain.decide import LOOK_AGAIN, Call, Finish, Move, Note, Wait, decide, decide_gone, decide_unreachable
 from vms.domain.observation import Observation
 from vms.domain.operation import Failure, Outcome, StepKind
 from vms.engine import journal, lease, seats, sync
@@ -36,9 +36,26 @@ def advance(vm_id: UUID, since: datetime | None = None) -> bool:
         since: When that was noticed which asks for a look; a look that began later serves as well.
 
     Returns:
-        False when another worker has the VM in hand, which was asked to look again, or looked at it since.
+        False when another worker has the VM in hand, which was asked to look again, or looked at it since; or when its
+        host keeps everybody waiting.
     """
+    if _put_off(vm_id):
+        return False
     return lease.look_while_leased(vm_id, lambda: _go_on(vm_id), since=since)
+
+
+def _put_off(vm_id: UUID) -> bool:
+    """Leave an operation for a moment whose host keeps all waiting who may ask it.
+
+    It would find no seat; but finding that out takes a lease, and with hundreds of them due that adds up.
+    """
+    stuck = seats.stuck_hosts()
+    if not stuck:
+        return False
+    now = timezone.now()
+    # One that is at its end has to end, whatever its host does.
+    rows = Operation.objects.filter(vm_id=vm_id, vm__host__in=stuck, hard_deadline_at__gt=now + LOOK_AGAIN).active()
+    return bool(rows.update(wake_at=now + LOOK_AGAIN))
 
 
 @dataclass(slots=True)

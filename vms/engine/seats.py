@@ -23,7 +23,7 @@ from django.conf import settings
 #: A host that keeps all who ask it waiting for so long, in seconds, gets no more of them.
 STUCK_AFTER = 0.3
 #: How long to wait for a seat in any case, in seconds.
-PATIENCE = 2.0
+PATIENCE = 1.0
 _LOOK_EVERY = 0.005
 
 
@@ -69,16 +69,33 @@ def taken(host_id: int) -> Iterator[Seat]:
         os.close(seat)
 
 
-def _take(host_id: int) -> int:
+def stuck_hosts() -> set[int]:
+    """Return the hosts whose seats are all taken by those who have waited for an answer a while."""
+    try:
+        known = {int(path.stem) for path in Path(settings.HOST_SEATS_DIRECTORY).iterdir()}
+    except FileNotFoundError:
+        return set()
+    return {host_id for host_id in known if _stuck(_paths(host_id))}
+
+
+def _paths(host_id: int) -> list[Path]:
     directory = Path(settings.HOST_SEATS_DIRECTORY)
-    paths = [directory / f"{host_id}.{number}" for number in range(settings.HOST_SEATS)]
+    return [directory / f"{host_id}.{number}" for number in range(settings.HOST_SEATS)]
+
+
+def _stuck(paths: list[Path]) -> bool:
+    return all(_asking_for(path) > STUCK_AFTER and not _left_behind(path) for path in paths)
+
+
+def _take(host_id: int) -> int:
+    paths = _paths(host_id)
     give_up_at = time.monotonic() + PATIENCE
     while True:
         for path in paths:
             seat = _locked(path)
             if seat is not None:
                 return seat
-        stuck = all(_asking_for(path) > STUCK_AFTER for path in paths)
+        stuck = _stuck(paths)
         if stuck or time.monotonic() >= give_up_at:
             raise NoSeat(stuck=stuck)
         time.sleep(_LOOK_EVERY)
@@ -101,7 +118,19 @@ def _locked(path: Path) -> int | None:
     return seat
 
 
+def _left_behind(path: Path) -> bool:
+    """Say whether the holder of a seat died while asking; the seat is then as if nobody had ever had it."""
+    seat = _locked(path)
+    if seat is None:
+        return False
+    os.close(seat)
+    return True
+
+
 def _asking_for(path: Path) -> float:
     """Return for how long the holder of a seat has waited for the host, in seconds."""
-    since = path.stat().st_mtime
+    try:
+        since = path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
     return time.time() - since if since > 0 else 0.0
