@@ -6,6 +6,7 @@ No call here waits for a guest. Where the operation has to wait, it is left as a
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
@@ -15,10 +16,10 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from vms.domain.decide import Call, Finish, Move, Note, Wait, decide, decide_gone, decide_unreachable
+from vms.domain.decide import LOOK_AGAIN, Call, Finish, Move, Note, Wait, decide, decide_gone, decide_unreachable
 from vms.domain.observation import Observation
 from vms.domain.operation import Failure, Outcome, StepKind
-from vms.engine import journal, lease, sync
+from vms.engine import configuring, guest_restart, journal, lease, sync
 from vms.hypervisor import connections
 from vms.hypervisor.base import DomainNotFound, HostUnreachable, Hypervisor, HypervisorError
 from vms.models import Operation, VirtualMachine
@@ -54,6 +55,10 @@ class _Look:
     gone: bool = False
     error: str = ""
 
+    def take(self, newer: _Look) -> None:
+        """Become a newer look."""
+        self.at, self.seen, self.gone, self.error = newer.at, newer.seen, newer.gone, newer.error
+
 
 class _Then(Enum):
     """What follows a move."""
@@ -67,19 +72,36 @@ class _Then(Enum):
 
 def _go_on(vm_id: UUID) -> None:
     vm = VirtualMachine.objects.select_related("host").get(pk=vm_id)
+    stored = not vm.change_waits or configuring.apply_waiting(vm)
     look = _look(vm)
-    row = journal.active(vm_id)
+    _carry_on(vm, look, stored=stored)
+    if (vm.armed or vm.apply_on_guest_reboot) and look.seen is not None and journal.active(vm_id) is None:
+        guest_restart.tend(vm, look.seen)
+
+
+def _carry_on(vm: VirtualMachine, look: _Look, *, stored: bool) -> None:
+    """Carry the active operation on, if there is one, until it has to wait or has ended.
+
+    Args:
+        look: A look of just now; brought up to date.
+        stored: The host has stored every change of the configuration that was asked for.
+    """
+    row = journal.active(vm.pk)
     for _ in range(_MOVES_AT_ONCE):
         if row is None:
             return
-        match _carry_out(row, _decide(row, look), look):
+        move = _decide(row, look)
+        if isinstance(move, Call) and move.kind is StepKind.START and not stored:
+            # Never with the old configuration.
+            move = Wait(min(look.at + LOOK_AGAIN, row.hard_deadline_at))
+        match _carry_out(row, move, look):
             case _Then.REST:
                 return
             case _Then.LOOK:
-                look = _look(vm)
+                look.take(_look(vm))
             case _Then.READ:
-                row = journal.active(vm_id)
-    raise RuntimeError(f"the operation of VM {vm_id} does not come to rest")
+                row = journal.active(vm.pk)
+    raise RuntimeError(f"the operation of VM {vm.pk} does not come to rest")
 
 
 def _carry_out(row: Operation, move: Move, look: _Look) -> _Then:
@@ -171,29 +193,25 @@ def _call(row: Operation, call: Call, look: _Look) -> _Then:
 def _make(kind: StepKind, row: Operation, hypervisor: Hypervisor) -> str | None:
     """Make one call; returns the run's token when the call was to prepare it."""
     domain = str(row.vm.uuid)
-    match kind:
-        case StepKind.PREPARE:
-            graceful = row.policy is not None
-            return hypervisor.prepare(domain, uuid.uuid4().hex, end_on_reset=graceful)
-        case StepKind.ASK_AGENT:
-            hypervisor.ask_agent(domain)
-        case StepKind.PRESS_BUTTON:
-            hypervisor.press_button(domain)
-        case StepKind.DESTROY:
-            hypervisor.destroy(domain, row.run_token or None)
-        case StepKind.START:
-            hypervisor.start(domain)
-        case StepKind.SAVE:
-            hypervisor.save(domain)
-        case StepKind.RESUME:
-            hypervisor.resume(domain)
-        case StepKind.DISCARD_MEMORY:
-            hypervisor.discard_memory(domain)
-        case StepKind.RELENT:
-            hypervisor.relent(domain)
-        case _:
-            raise ValueError(f"{kind} is not a call")
+    if kind is StepKind.PREPARE:
+        goes_down = row.policy is not None and not row.inside
+        return hypervisor.prepare(domain, uuid.uuid4().hex, end_on_reset=goes_down)
+    _CALLS[kind](hypervisor, domain, row)
     return None
+
+
+#: How each kind of call is made; PREPARE alone has an answer.
+_CALLS: dict[StepKind, Callable[[Hypervisor, str, Operation], None]] = {
+    StepKind.ASK_AGENT: lambda hypervisor, domain, row: hypervisor.ask_agent(domain),
+    StepKind.ASK_RESTART: lambda hypervisor, domain, row: hypervisor.ask_agent(domain, reboot=True),
+    StepKind.PRESS_BUTTON: lambda hypervisor, domain, row: hypervisor.press_button(domain),
+    StepKind.DESTROY: lambda hypervisor, domain, row: hypervisor.destroy(domain, row.run_token or None),
+    StepKind.START: lambda hypervisor, domain, row: hypervisor.start(domain, row.run_options),
+    StepKind.SAVE: lambda hypervisor, domain, row: hypervisor.save(domain),
+    StepKind.RESUME: lambda hypervisor, domain, row: hypervisor.resume(domain),
+    StepKind.DISCARD_MEMORY: lambda hypervisor, domain, row: hypervisor.discard_memory(domain),
+    StepKind.RELENT: lambda hypervisor, domain, row: hypervisor.relent(domain),
+}
 
 
 def _describe(seen: Observation | None) -> str:

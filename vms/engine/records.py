@@ -21,6 +21,7 @@ class Code(IntEnum):
     VM_POWERED_OFF = 33
     VM_UPDATED = 35
     VM_RUN_FAILED = 54
+    VM_UPDATE_FAILED = 58
     VM_DOWN = 61
     VM_SHUTDOWN_INITIATED = 73
     VM_SHUTDOWN_FAILED = 74
@@ -60,8 +61,13 @@ def record(
     host: Host | None = None,
     operation: Operation | None = None,
     actor: User | AnonymousUser | None = None,
+    correlation_id: str = "",
 ) -> Event:
-    """Add an event in the caller's transaction, and a log line that says the same."""
+    """Add an event in the caller's transaction, and a log line that says the same.
+
+    Args:
+        correlation_id: By default the operation's.
+    """
     event = Event.objects.create(
         code=code,
         severity=severity,
@@ -71,7 +77,7 @@ def record(
         operation=operation,
         actor=actor if isinstance(actor, User) else None,
         actor_name=actor.get_username() if actor is not None else "",
-        correlation_id=operation.correlation_id if operation else "",
+        correlation_id=correlation_id or (operation.correlation_id if operation else ""),
     )
     log.info(
         "event",

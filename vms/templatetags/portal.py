@@ -13,7 +13,7 @@ from django.utils.translation import pgettext
 
 from vms import labels, permissions
 from vms.domain.operation import Outcome, StepKind
-from vms.domain.policy import PlanKind
+from vms.domain.plan import PlanKind
 from vms.domain.power import Action
 from vms.models import Operation
 
