@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.template.defaultfilters import filesizeformat
 from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -180,10 +179,20 @@ CONFIGURATION_ERROR: dict[str, Promise] = {
 }
 
 
+def memory(size: int) -> str:
+    """Write bytes in the largest binary unit that leaves a short number."""
+    value = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if value == int(value) or value >= 10 else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"
+
+
 def part_value(part: Part, value: Any) -> str:
     """Return one part of a configuration in words."""
     if part is Part.MEMORY:
-        return filesizeformat(value)
+        return memory(value)
     if part is Part.BOOT:
         return ", ".join(str(BOOT_DEVICE.get(device, device)) for device in value) or gettext("not set")
     if part is Part.CD_IMAGE:

@@ -236,6 +236,8 @@ def test_a_plan_can_be_stored_as_json() -> None:
             {"kind": "power_off", "after": 10},
             {"kind": "start", "after": None},
         ],
+        "consequences": [],
+        "changes": [],
     }
     for action in Action:
         json.dumps(plan(action, policy, Situation(Observation(DomainState.RUNNING))).as_json())

@@ -203,6 +203,11 @@ class Operation:
         """Return the newest step of these kinds."""
         return next((step for step in reversed(self.steps) if step.kind in kinds), None)
 
+    def since(self, kind: StepKind) -> tuple[Step, ...]:
+        """Return the steps after the newest of one kind, oldest first; all of them when there is none of it."""
+        newest = max((number for number, step in enumerate(self.steps, 1) if step.kind is kind), default=0)
+        return self.steps[newest:]
+
     def unanswered_in_a_row(self, kind: StepKind) -> int:
         """Count how many of the newest calls of this kind never got an answer."""
         count = 0
