@@ -14,11 +14,13 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 from django.utils import timezone
+from structlog.contextvars import bound_contextvars
 
 from vms.domain.decide import Call, Finish, Move, Note, Wait, decide, decide_gone, decide_unreachable
-from vms.domain.observation import Observation
+from vms.domain.observation import Observation, proof_of_return
 from vms.domain.operation import Failure, Outcome, StepKind
-from vms.engine import journal, lease, sync
+from vms.engine import journal, lease, screens, sync
+from vms.engine.screens import Picture
 from vms.hypervisor import connections
 from vms.hypervisor.base import DomainNotFound, HostUnreachable, Hypervisor, HypervisorError
 from vms.models import Operation, VirtualMachine
@@ -67,19 +69,27 @@ class _Then(Enum):
 
 def _go_on(vm_id: UUID) -> None:
     vm = VirtualMachine.objects.select_related("host").get(pk=vm_id)
-    look = _look(vm)
     row = journal.active(vm_id)
+    look: _Look | None = None
     for _ in range(_MOVES_AT_ONCE):
-        if row is None:
-            return
-        match _carry_out(row, _decide(row, look), look):
+        with bound_contextvars(vm=str(vm_id), **_names(row)):
+            look = look or _look(vm)
+            if row is None:
+                return
+            then = _carry_out(row, _decide(row, look), look)
+        match then:
             case _Then.REST:
                 return
             case _Then.LOOK:
-                look = _look(vm)
+                look = None
             case _Then.READ:
                 row = journal.active(vm_id)
     raise RuntimeError(f"the operation of VM {vm_id} does not come to rest")
+
+
+def _names(row: Operation | None) -> dict[str, str]:
+    """Return what every log line carries while an operation is carried on."""
+    return {"operation": str(row.pk), "correlation_id": row.correlation_id} if row is not None else {}
 
 
 def _carry_out(row: Operation, move: Move, look: _Look) -> _Then:
@@ -103,8 +113,9 @@ def _note(row: Operation, move: Note, look: _Look) -> bool:
 
 
 def _finish(row: Operation, move: Finish, look: _Look) -> bool:
+    proof = proof_of_return(look.seen, row.started_at, timezone.now()) if look.seen is not None else None
     with sync.locked(row.vm_id) as vm:
-        if not journal.finish(row, move, look.at, look.error):
+        if not journal.finish(row, move, look.at, look.error, proof):
             return False
         sync.settle(vm, None, reachable=move.failure is not Failure.HOST_UNREACHABLE)
         return True
@@ -121,7 +132,7 @@ def _look(vm: VirtualMachine) -> _Look:
         sync.gone(vm.pk)
         return _Look(at, gone=True)
     except HypervisorError as error:
-        log.warning("domain cannot be looked at", vm=str(vm.pk), error=str(error))
+        log.warning("domain cannot be looked at", error=str(error))
         return _Look(at, error=str(error))
     sync.apply(vm, domain, at)
     return _Look(at, seen=domain.seen)
@@ -147,25 +158,36 @@ def _call(row: Operation, call: Call, look: _Look) -> _Then:
     step = journal.begin_call(row, call, timezone.now())
     if step is None:
         return _Then.READ
+    log.info("asking the host", call=str(call.kind))
     try:
-        token = _make(call.kind, row, connections.get(row.vm.host.uri))
+        answer = _answer_to(call.kind, row, connections.get(row.vm.host.uri))
     except HostUnreachable as error:
         # Whether it had its effect is not known, so it stays unanswered; the next look tells.
-        log.warning("connection lost in a call", call=str(call.kind), vm=str(row.vm_id), error=str(error))
+        log.warning("connection lost in a call", call=str(call.kind), error=str(error))
         connections.forget(row.vm.host.uri)
     except HypervisorError as error:
-        log.warning("call failed", call=str(call.kind), vm=str(row.vm_id), error=str(error))
+        log.warning("call failed", call=str(call.kind), error=str(error))
         journal.answer(step, ok=False, detail=str(error))
     else:
         with transaction.atomic():
-            if token is not None:
-                journal.set_run_token(row, token)
+            match answer:
+                case str():
+                    journal.set_run_token(row, answer)
+                case Picture():
+                    journal.keep_screen(row, answer, step.at)
             journal.answer(step, ok=True)
-        if token is not None and look.seen is not None:
+        if isinstance(answer, str) and look.seen is not None:
             # The answer says what a look would: which run this is.
-            look.seen = replace(look.seen, run_token=token)
+            look.seen = replace(look.seen, run_token=answer)
             return _Then.DECIDE
     return _Then.LOOK
+
+
+def _answer_to(kind: StepKind, row: Operation, hypervisor: Hypervisor) -> str | Picture | None:
+    """Make one call; returns the picture when one was to be taken, else what `_make` does."""
+    if kind is StepKind.SCREENSHOT:
+        return screens.checked(hypervisor.screenshot(str(row.vm.uuid)))
+    return _make(kind, row, hypervisor)
 
 
 def _make(kind: StepKind, row: Operation, hypervisor: Hypervisor) -> str | None:

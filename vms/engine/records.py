@@ -6,6 +6,7 @@ from enum import IntEnum
 
 import structlog
 from django.contrib.auth.models import AnonymousUser, User
+from structlog.contextvars import get_contextvars
 
 from vms.models import Event, Host, Operation, VirtualMachine
 
@@ -17,6 +18,8 @@ class Code(IntEnum):
 
     HOST_FAILURE = 12
     HOST_DETECTED = 13
+    USER_LOGGED_IN = 30
+    USER_LOGGED_OUT = 31
     VM_RUN_ON_HOST = 32
     VM_POWERED_OFF = 33
     VM_UPDATED = 35
@@ -61,7 +64,10 @@ def record(
     operation: Operation | None = None,
     actor: User | AnonymousUser | None = None,
 ) -> Event:
-    """Add an event in the caller's transaction, and a log line that says the same."""
+    """Add an event in the caller's transaction, and a log line that says the same.
+
+    It carries the correlation id of its operation, or of the request that it is written in.
+    """
     event = Event.objects.create(
         code=code,
         severity=severity,
@@ -71,7 +77,7 @@ def record(
         operation=operation,
         actor=actor if isinstance(actor, User) else None,
         actor_name=actor.get_username() if actor is not None else "",
-        correlation_id=operation.correlation_id if operation else "",
+        correlation_id=operation.correlation_id if operation else get_contextvars().get("correlation_id", ""),
     )
     log.info(
         "event",
