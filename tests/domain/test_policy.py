@@ -18,13 +18,14 @@ from vms.domain.policy import (
     PlanKind,
     Policy,
     Setting,
+    Subject,
     check_delay,
     check_vm_setting,
     effective,
     plan,
     power_down_ladder,
 )
-from vms.domain.power import Action
+from vms.domain.power import Action, VmStatus
 
 DEFAULT = Setting(force=False, delay=60)
 
@@ -228,7 +229,8 @@ def test_a_graceful_action_needs_a_policy_to_plan(action: Action) -> None:
 @pytest.mark.behaviour(34)
 def test_a_plan_can_be_stored_as_json() -> None:
     policy = effective(Setting(force=True), DEFAULT, Setting(delay=10))
-    planned = plan(Action.REBOOT, policy, Observation(DomainState.RUNNING, agent_connected=True))
+    subject = Subject("web01", "kvm1", VmStatus.UP, "2030-01-01T00:00:00+00:00")
+    planned = plan(Action.REBOOT, policy, Observation(DomainState.RUNNING, agent_connected=True), subject)
     assert json.loads(json.dumps(planned.as_json())) == {
         "action": "reboot",
         "policy": {"force": True, "delay": 10, "force_origin": "vm", "delay_origin": "request"},
@@ -238,6 +240,7 @@ def test_a_plan_can_be_stored_as_json() -> None:
             {"kind": "power_off", "after": 10},
             {"kind": "start", "after": None},
         ],
+        "subject": {"name": "web01", "host": "kvm1", "status": "up", "up_since": "2030-01-01T00:00:00+00:00"},
     }
     for action in Action:
         json.dumps(plan(action, policy, Observation(DomainState.RUNNING)).as_json())

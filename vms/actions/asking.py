@@ -13,8 +13,8 @@ from vms import labels, permissions, tasks
 from vms.actions.common import ATTEMPTS, Actor, Refused
 from vms.actions.verdicts import refusal_text, verdict_for
 from vms.domain.errors import PolicyError
-from vms.domain.policy import Plan, Policy, Setting, effective, plan
-from vms.domain.power import GRACEFUL_ACTIONS, Action
+from vms.domain.policy import Plan, Policy, Setting, Subject, effective, plan
+from vms.domain.power import GRACEFUL_ACTIONS, Action, VmStatus
 from vms.engine import journal, sync
 from vms.models import Operation, PortalDefaults, VirtualMachine
 
@@ -130,7 +130,7 @@ def _accept(
         if not verdict.allowed:
             raise Refused(refusal_text(action, locked, verdict, active), active)
         policy = _policy(action, locked, override, PortalDefaults.load().setting)
-        intended = plan(action, policy, locked.seen)
+        intended = plan(action, policy, locked.seen, _subject(locked))
         if not intended.possible:
             raise Refused(str(labels.PLAN[intended.steps[-1].kind]) + ".")
         if active is not None:
@@ -181,9 +181,14 @@ def _preview(
     verdict = verdict_for(action, vm, active)
     if not verdict.allowed:
         return Preview(vm, action, refusal_text(action, vm, verdict, active), None, active)
-    intended = plan(action, _policy(action, vm, override, default), vm.seen)
+    intended = plan(action, _policy(action, vm, override, default), vm.seen, _subject(vm))
     refusal = None if intended.possible else str(labels.PLAN[intended.steps[-1].kind]) + "."
     return Preview(vm, action, refusal, intended, active)
+
+
+def _subject(vm: VirtualMachine) -> Subject:
+    up_since = vm.running_since.isoformat() if vm.running_since else None
+    return Subject(vm.name, vm.host.name, VmStatus(vm.status), up_since)
 
 
 def _policy(action: Action, vm: VirtualMachine, override: Setting, default: Setting) -> Policy | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from vms.domain.errors import PolicyError
 from vms.domain.observation import DomainState, Observation
-from vms.domain.power import Action
+from vms.domain.power import Action, VmStatus
 
 MAX_DELAY = 3600
 #: The power button is pressed again this often, in seconds: a booting guest loses the first presses.
@@ -150,6 +150,23 @@ class PlanStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Subject:
+    """What a plan is about, as it was when the plan was made.
+
+    Attributes:
+        name: The VM's name.
+        host: Its host's name.
+        status: What the VM showed.
+        up_since: When its run began (ISO 8601); None for one that did not run.
+    """
+
+    name: str
+    host: str
+    status: VmStatus
+    up_since: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What an operation will do, in order: shown before it is confirmed and stored with it.
 
@@ -157,11 +174,13 @@ class Plan:
         action: The action.
         policy: The policy in force; None for an action that asks no guest.
         steps: What will happen. Steps after the VM is down have no fixed time.
+        subject: What it will happen to.
     """
 
     action: Action
     policy: Policy | None
     steps: tuple[PlanStep, ...]
+    subject: Subject | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan in the form that is stored on the operation."""
@@ -194,11 +213,12 @@ def power_down_ladder(policy: Policy, *, agent: bool, acpi: bool) -> tuple[PlanS
     return tuple(steps)
 
 
-def plan(action: Action, policy: Policy | None, seen: Observation) -> Plan:
+def plan(action: Action, policy: Policy | None, seen: Observation, subject: Subject | None = None) -> Plan:
     """Say what `action` will do to a VM that looks like `seen`.
 
     Args:
         policy: The policy in force; needed for shut down and reboot, ignored for the others.
+        subject: What is kept with the plan of the VM.
     """
     steps: tuple[PlanStep, ...]
     match action:
@@ -208,7 +228,7 @@ def plan(action: Action, policy: Policy | None, seen: Observation) -> Plan:
             steps = power_down_ladder(policy, agent=seen.agent_connected, acpi=seen.acpi)
             if action is Action.REBOOT and steps[-1].kind is not PlanKind.REFUSED:
                 steps += (PlanStep(PlanKind.START),)
-            return Plan(action, policy, steps)
+            return Plan(action, policy, steps, subject)
         case Action.POWER_OFF:
             discards = seen.down and seen.managed_save
             steps = (PlanStep(PlanKind.DISCARD_MEMORY if discards else PlanKind.POWER_OFF, 0),)
@@ -221,4 +241,4 @@ def plan(action: Action, policy: Policy | None, seen: Observation) -> Plan:
                 steps = (PlanStep(PlanKind.RESTORE if seen.managed_save else PlanKind.START, 0),)
         case Action.SUSPEND:
             steps = (PlanStep(PlanKind.SAVE, 0),)
-    return Plan(action, None, steps)
+    return Plan(action, None, steps, subject)
