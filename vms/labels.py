@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from vms.domain.configuration import BootDevice, Part
+from vms.domain.observation import Proof
 from vms.domain.operation import Failure, Outcome, Stage, StepKind
 from vms.domain.plan import Consequence, PlanKind
 from vms.domain.policy import Origin
@@ -98,6 +99,7 @@ STEP: dict[StepKind, Promise] = {
     StepKind.RESUME: _("Resumed"),
     StepKind.DISCARD_MEMORY: _("Discarded saved memory"),
     StepKind.RELENT: _("Let the guest restart again"),
+    StepKind.SCREENSHOT: _("Took a picture of the screen"),
     StepKind.WENT_DOWN: _("Went down"),
     StepKind.STARTED: _("Runs"),
     StepKind.GUEST_RESET: _("The guest restarted itself"),
@@ -106,6 +108,23 @@ STEP: dict[StepKind, Promise] = {
     StepKind.FORCE_NOW: _("Force now"),
     StepKind.EXTEND: _("Extended"),
     StepKind.CANCEL: _("Cancel"),
+}
+
+PROOF: dict[Proof, Promise] = {
+    Proof.AGENT: _("Its guest agent is connected"),
+    Proof.RUNNING: _("It runs; no guest agent tells of its guest"),
+    Proof.AGENT_LATE: _("It runs; its guest agent did not connect within 60 s"),
+    Proof.ASLEEP: _("Its guest has put itself to sleep"),
+    Proof.PAUSED: _("Somebody has paused it since"),
+}
+
+#: The same in a word or two, for a row.
+PROOF_SHORT: dict[Proof, Promise] = {
+    Proof.AGENT: _("agent connected"),
+    Proof.RUNNING: _("running"),
+    Proof.AGENT_LATE: _("running, no agent"),
+    Proof.ASLEEP: _("asleep"),
+    Proof.PAUSED: _("paused"),
 }
 
 PLAN: dict[PlanKind, Promise] = {
@@ -265,6 +284,11 @@ def failure_choices() -> Choices:
 def step_choices() -> Choices:
     """Choices of a step's kind."""
     return _choices(STEP)
+
+
+def proof_choices() -> Choices:
+    """Choices of what shows that a VM is back."""
+    return _choices(PROOF)
 
 
 def origin_choices() -> Choices:

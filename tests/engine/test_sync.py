@@ -93,7 +93,7 @@ def test_a_vm_that_is_defined_again_comes_back(engine: Engine) -> None:
     [
         ("destroy", VmStatus.DOWN, Code.VM_DOWN, "powered off outside the portal"),
         ("guest_halt", VmStatus.DOWN, Code.VM_DOWN, "the guest shut itself down"),
-        ("crash", VmStatus.DOWN, Code.VM_DOWN, "its process died"),
+        ("crash", VmStatus.DOWN, Code.VM_DOWN_WITH_ERROR, "its process died"),
         ("managedsave", VmStatus.SUSPENDED, Code.VM_DOWN, "suspended outside the portal"),
     ],
 )

@@ -135,7 +135,7 @@ def _bring_down(op: Operation, seen: Observation, now: datetime) -> Move:
         if op.last(StepKind.PREPARE) is None or 0 < op.unanswered_in_a_row(StepKind.PREPARE) < MAX_UNANSWERED_MARKS:
             return Call(StepKind.PREPARE, op.stage)
         # A hung QEMU takes no token, and is just what Power off is for.
-        return Call(StepKind.DESTROY, Stage.DESTROYING)
+        return _destroy(op, seen, now)
     if _another_run(op, seen):
         # It went down and somebody has started it again. A new run is never touched.
         if op.runs_again:
@@ -268,6 +268,9 @@ def _next_press(op: Operation, now: datetime) -> datetime:
 
 
 def _destroy(op: Operation, seen: Observation, now: datetime) -> Move:
+    """Power off, and take a picture of the screen before: once, and whatever comes of it."""
+    if op.last(StepKind.SCREENSHOT, StepKind.DESTROY) is None:
+        return Call(StepKind.SCREENSHOT, Stage.DESTROYING)
     return _retried(op, StepKind.DESTROY, Stage.DESTROYING, now, Failure.DESTROY_FAILED, seen)
 
 

@@ -114,6 +114,8 @@ class StepKind(StrEnum):
     DISCARD_MEMORY = "discard_memory"
     RELENT = "relent"
     """Take back what PREPARE armed, when the guest is left running after all."""
+    SCREENSHOT = "screenshot"
+    """Take a picture of the guest's screen, just before it is powered off: what was it stuck on?"""
     # What was seen.
     WENT_DOWN = "went_down"
     STARTED = "started"
