@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
 from tests.support.scene import LogIn, MakeOperation, MakeVm
+from vms.domain.configuration import Part
 from vms.domain.operation import Outcome
 from vms.domain.power import Action, VmStatus
+from vms.engine import configuring
 from vms.engine.records import Code
-from vms.models import Event, Host, Operation, VirtualMachine
+from vms.models import ConfigurationChange, Event, Host, Operation, VirtualMachine
 
 
 @pytest.fixture
@@ -67,6 +70,18 @@ def test_no_action_reaches_a_vm_of_a_removed_host(log_in: LogIn, admin: User, ur
     response = client.post(reverse("vm_action", args=[Action.REBOOT]), {"vm": str(vm.pk)})
     assert response.status_code == 400  # there is no such VM to choose
     assert not Operation.objects.exists()
+    assert client.get(reverse("vm_edit", args=[vm.pk])).status_code == 404
+
+
+def test_changes_that_its_vms_wait_for_are_given_up_in_words(
+    log_in: LogIn, admin: User, url: str, vm: VirtualMachine
+) -> None:
+    with transaction.atomic():
+        change = configuring.accept(vm, {Part.VCPUS: 4}, [], admin, "correlation")
+    log_in(admin, htmx=True).post(url)
+    change.refresh_from_db()
+    assert change.state == ConfigurationChange.State.FAILED
+    assert "The host was removed from the portal." in Event.objects.get(code=Code.VM_UPDATE_FAILED).message
 
 
 def test_its_name_is_free_again(log_in: LogIn, admin: User, host: Host, url: str) -> None:

@@ -13,10 +13,12 @@ from vms.actions.asking import (
     request,
     resume,
     run,
+    run_once,
     shut_down,
     suspend,
 )
 from vms.actions.common import Refused
+from vms.actions.configuring import configure, revert, waiting_changes
 from vms.actions.hosts import HostTaken, add_host, change_host, check_host, remove_host
 from vms.actions.policy import set_defaults, set_policy
 from vms.actions.steering import cancel, extend, force_now
@@ -30,6 +32,7 @@ __all__ = [
     "cancel",
     "change_host",
     "check_host",
+    "configure",
     "extend",
     "force_now",
     "power_cycle",
@@ -41,10 +44,13 @@ __all__ = [
     "remove_host",
     "request",
     "resume",
+    "revert",
     "run",
+    "run_once",
     "set_defaults",
     "set_policy",
     "shut_down",
     "suspend",
     "verdict_for",
+    "waiting_changes",
 ]

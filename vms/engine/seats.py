@@ -20,6 +20,8 @@ from pathlib import Path
 
 from django.conf import settings
 
+from vms.hypervisor.base import HostUnreachable
+
 #: A host that keeps all who ask it waiting for so long, in seconds, gets no more of them.
 STUCK_AFTER = 0.3
 #: How long to wait for a seat in any case, in seconds.
@@ -27,7 +29,7 @@ PATIENCE = 1.0
 _LOOK_EVERY = 0.005
 
 
-class NoSeat(Exception):
+class NoSeat(HostUnreachable):
     """As many workers ask this host as may, and it takes its time.
 
     Attributes:

@@ -9,7 +9,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("vms", "0003_lease_at"),
+        ("vms", "0005_records"),
     ]
 
     operations = [
