@@ -8,6 +8,7 @@ changes.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from django.conf import settings
@@ -215,11 +216,17 @@ class VirtualMachine(models.Model):
         """What the next cold start will use."""
         return Configuration.of(self.stored_configuration)
 
-    @property
-    def pending(self) -> tuple[Change, ...]:
-        """What the next cold start will change."""
+    def upcoming(self, waiting: Iterable[ConfigurationChange] = ()) -> Configuration:
+        """What the next cold start will use once the host has stored the changes that wait for it, oldest first."""
+        fields, running = self.stored.as_json(), self.running_configuration or {}
+        for change in waiting:
+            fields |= change.values | {part: running[part] for part in change.reverts if part in running}
+        return Configuration.of(fields)
+
+    def pending(self, waiting: Iterable[ConfigurationChange] = ()) -> tuple[Change, ...]:
+        """What the next cold start will change, with the changes that wait for the host, oldest first."""
         running = self.running_configuration
-        return pending(Configuration.of(running) if running is not None else None, self.stored)
+        return pending(Configuration.of(running) if running is not None else None, self.upcoming(waiting))
 
     @property
     def seen(self) -> Observation:
@@ -385,6 +392,18 @@ class OperationStep(models.Model):
         return f"{self.number}. {self.get_kind_display()}"
 
 
+class ConfigurationChangeQuerySet(models.QuerySet["ConfigurationChange"]):
+    """Changes of configurations, by what became of them."""
+
+    def waiting_for(self, vms: Iterable[VirtualMachine]) -> dict[uuid.UUID, list[ConfigurationChange]]:
+        """Return what the hosts have not stored yet of these VMs, oldest first; no query where nothing waits."""
+        found: dict[uuid.UUID, list[ConfigurationChange]] = {vm.pk: [] for vm in vms if vm.change_waits}
+        if found:
+            for change in self.filter(vm__in=found, state=ConfigurationChange.State.WAITING).order_by("id"):
+                found[change.vm_id].append(change)
+        return found
+
+
 class ConfigurationChange(models.Model):
     """A person's change of what is stored of a VM, until the host has taken it. Written by vms.engine.configuring."""
 
@@ -407,6 +426,8 @@ class ConfigurationChange(models.Model):
     next_at = models.DateTimeField(null=True, default=timezone.now)
     error = models.TextField(blank=True)
     ended_at = models.DateTimeField(null=True)
+
+    objects = ConfigurationChangeQuerySet.as_manager()
 
     class Meta:
         ordering = ["id"]

@@ -19,15 +19,18 @@ from vms.actions.asking import (
 )
 from vms.actions.common import Refused
 from vms.actions.configuring import configure, revert, waiting_changes
-from vms.actions.policy import set_defaults, set_policy
+from vms.actions.editing import SettingChange, edit
+from vms.actions.policy import set_defaults, set_options, set_policy
 from vms.actions.steering import cancel, extend, force_now
 from vms.actions.verdicts import refusal_text, verdict_for
 
 __all__ = [
     "Preview",
     "Refused",
+    "SettingChange",
     "cancel",
     "configure",
+    "edit",
     "extend",
     "force_now",
     "power_cycle",
@@ -42,6 +45,7 @@ __all__ = [
     "run",
     "run_once",
     "set_defaults",
+    "set_options",
     "set_policy",
     "shut_down",
     "suspend",
