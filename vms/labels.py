@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from vms.domain.configuration import BootDevice, Part
+from vms.domain.observation import Proof
 from vms.domain.operation import Failure, Outcome, Stage, StepKind
 from vms.domain.plan import Consequence, PlanKind
 from vms.domain.policy import Option, Origin
@@ -100,6 +101,7 @@ STEP: dict[StepKind, Promise] = {
     StepKind.RESUME: _("Resumed"),
     StepKind.DISCARD_MEMORY: _("Discarded saved memory"),
     StepKind.RELENT: _("Let the guest restart again"),
+    StepKind.SCREENSHOT: _("Took a picture of the screen"),
     StepKind.WENT_DOWN: _("Went down"),
     StepKind.STARTED: _("Runs"),
     StepKind.GUEST_RESET: _("The guest restarted itself"),
@@ -108,6 +110,23 @@ STEP: dict[StepKind, Promise] = {
     StepKind.FORCE_NOW: _("Force now"),
     StepKind.EXTEND: _("Extended"),
     StepKind.CANCEL: _("Cancel"),
+}
+
+PROOF: dict[Proof, Promise] = {
+    Proof.AGENT: _("Its guest agent is connected"),
+    Proof.RUNNING: _("It runs; no guest agent tells of its guest"),
+    Proof.AGENT_LATE: _("It runs; its guest agent did not connect within 60 s"),
+    Proof.ASLEEP: _("Its guest has put itself to sleep"),
+    Proof.PAUSED: _("Somebody has paused it since"),
+}
+
+#: The same in a word or two, for a row.
+PROOF_SHORT: dict[Proof, Promise] = {
+    Proof.AGENT: _("agent connected"),
+    Proof.RUNNING: _("running"),
+    Proof.AGENT_LATE: _("running, no agent"),
+    Proof.ASLEEP: _("asleep"),
+    Proof.PAUSED: _("paused"),
 }
 
 PLAN: dict[PlanKind, Promise] = {
@@ -210,6 +229,16 @@ def exact_memory(size: int) -> str:
     return f"{(Decimal(size) / (1 << 20)).normalize():f} MiB"
 
 
+def memory(size: int) -> str:
+    """Write bytes in the largest binary unit that leaves a short number."""
+    value = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if value == int(value) or value >= 10 else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"
+
+
 def part_value(part: Part, value: Any) -> str:
     """Return one part of a configuration in words."""
     if part is Part.MEMORY:
@@ -307,6 +336,11 @@ def failure_choices() -> Choices:
 def step_choices() -> Choices:
     """Choices of a step's kind."""
     return _choices(STEP)
+
+
+def proof_choices() -> Choices:
+    """Choices of what shows that a VM is back."""
+    return _choices(PROOF)
 
 
 def origin_choices() -> Choices:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, NoReturn
 
 from django.conf import settings
@@ -23,11 +24,13 @@ from vms import labels
 from vms.domain import operation as op
 from vms.domain import policy
 from vms.domain.configuration import Change, Configuration, pending
-from vms.domain.observation import DomainState, DownReason, Job, Observation
+from vms.domain.observation import DomainState, DownReason, Job, Observation, Proof
 from vms.domain.power import Action, VmStatus
 from vms.domain.run_options import RunOptions
 
 _ENDED = op.Stage.ENDED.value
+#: No picture of a screen is kept that is larger, in bytes.
+SCREEN_LIMIT = 4 * 1024 * 1024
 
 
 class Host(models.Model):
@@ -216,15 +219,20 @@ class VirtualMachine(models.Model):
         """What the next cold start will use."""
         return Configuration.of(self.stored_configuration)
 
-    def upcoming(self, waiting: Iterable[ConfigurationChange] = ()) -> Configuration:
+    def upcoming(self, waiting: Iterable[ConfigurationChange]) -> Configuration:
         """What the next cold start will use once the host has stored the changes that wait for it, oldest first."""
         fields, running = self.stored.as_json(), self.running_configuration or {}
         for change in waiting:
             fields |= change.values | {part: running[part] for part in change.reverts if part in running}
         return Configuration.of(fields)
 
-    def pending(self, waiting: Iterable[ConfigurationChange] = ()) -> tuple[Change, ...]:
-        """What the next cold start will change, with the changes that wait for the host, oldest first."""
+    @property
+    def pending(self) -> tuple[Change, ...]:
+        """What the next cold start will change."""
+        return self.pending_with(())
+
+    def pending_with(self, waiting: Iterable[ConfigurationChange]) -> tuple[Change, ...]:
+        """What it will change once the host has stored the changes that wait for it, oldest first."""
         running = self.running_configuration
         return pending(Configuration.of(running) if running is not None else None, self.upcoming(waiting))
 
@@ -295,6 +303,9 @@ class Operation(models.Model):
     deadline_at = models.DateTimeField(_("end of the graceful delay"), null=True)
     hard_deadline_at = models.DateTimeField(_("hard deadline"))
     went_down_at = models.DateTimeField(_("went down"), null=True)
+    started_at = models.DateTimeField(_("started"), null=True)
+    returned_at = models.DateTimeField(_("known to be back"), null=True)
+    proof = models.CharField(_("proof of return"), max_length=16, choices=labels.proof_choices, blank=True)
     ended_at = models.DateTimeField(_("ended"), null=True)
     looked_at = models.DateTimeField(null=True)
     wake_at = models.DateTimeField(null=True)
@@ -358,6 +369,31 @@ class Operation(models.Model):
         return RunOptions.of(self.options)
 
     @property
+    def seconds_to_go_down(self) -> float | None:
+        """Seconds until it was down: from when its guest was first asked, or from the request where it was not."""
+        return _seconds(self.asked_at or self.created_at, self.went_down_at)
+
+    @property
+    def seconds_down(self) -> float | None:
+        """Seconds from down to started again."""
+        return _seconds(self.went_down_at, self.started_at)
+
+    @property
+    def seconds_to_return(self) -> float | None:
+        """Seconds from its start to the proof that it is back."""
+        return _seconds(self.started_at, self.returned_at)
+
+    @property
+    def seconds_in_all(self) -> float | None:
+        """Seconds from the request to the end."""
+        return _seconds(self.created_at, self.ended_at)
+
+    @property
+    def known_by(self) -> Proof | None:
+        """How the VM is known to be back; None where it is not, or was not to be."""
+        return Proof(self.proof) if self.proof else None
+
+    @property
     def policy(self) -> policy.Policy | None:
         """The policy in force, for actions that ask the guest."""
         if self.force is None or self.delay is None:
@@ -368,6 +404,32 @@ class Operation(models.Model):
             force_origin=policy.Origin(self.force_origin),
             delay_origin=policy.Origin(self.delay_origin),
         )
+
+
+def _seconds(start: datetime | None, end: datetime | None) -> float | None:
+    return (end - start).total_seconds() if start is not None and end is not None else None
+
+
+class OperationScreen(models.Model):
+    """The guest's screen just before it was powered off: what was it stuck on?
+
+    A table of its own: pictures are large, are read one at a time, and may be cleared away before their operations.
+    """
+
+    operation = models.OneToOneField(Operation, on_delete=models.CASCADE, primary_key=True, related_name="screen")
+    taken_at = models.DateTimeField(_("taken"), db_index=True)
+    width = models.PositiveIntegerField(_("width"), help_text=_("Pixels."))
+    height = models.PositiveIntegerField(_("height"), help_text=_("Pixels."))
+    size = models.PositiveIntegerField(_("size"), help_text=_("Bytes."))
+    png = models.BinaryField(_("picture"))
+
+    class Meta:
+        verbose_name = _("screen before a power-off")
+        verbose_name_plural = _("screens before power-offs")
+        constraints = [models.CheckConstraint(condition=Q(size__lte=SCREEN_LIMIT), name="screen_size_limit")]
+
+    def __str__(self) -> str:
+        return f"{self.width}×{self.height}"
 
 
 class OperationStep(models.Model):

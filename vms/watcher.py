@@ -132,10 +132,14 @@ class HostWatcher(threading.Thread):
             return event.kind is EventKind.UNDEFINED
         if event.kind is EventKind.RESET:
             journal.guest_reset(vm.pk, event.at)
+        operation = Operation.objects.filter(vm=vm).active().only("correlation_id").first()
+        if operation is not None:
+            names = {"operation": str(operation.pk), "correlation_id": operation.correlation_id}
+            log.info("heard of a VM in an operation", told=str(event.kind), vm=str(vm.pk), **names)
         if lease.ask_holder_to_look_again(vm.pk):
             # Most of what is heard of a VM is what its worker is doing to it just now.
             return True
-        if Operation.objects.filter(vm=vm).active().exists():
+        if operation is not None:
             # Its operation is what waits for this, and the worker's look is as good as one from here.
             self._wake(vm.pk)
             return True

@@ -11,7 +11,7 @@ from tests.domain.simulator import Driver, accepted, policy_of
 from tests.domain.toy import Ear, Temper, Vm
 from vms.domain.errors import PolicyError
 from vms.domain.observation import DomainState, Observation
-from vms.domain.plan import PlanKind, Situation, plan, power_down_ladder
+from vms.domain.plan import PlanKind, Situation, Subject, plan, power_down_ladder
 from vms.domain.policy import (
     FACTORY_DELAY,
     FACTORY_FORCE,
@@ -22,7 +22,7 @@ from vms.domain.policy import (
     check_vm_setting,
     effective,
 )
-from vms.domain.power import Action
+from vms.domain.power import Action, VmStatus
 
 DEFAULT = Setting(force=False, delay=60)
 
@@ -226,7 +226,9 @@ def test_a_graceful_action_needs_a_policy_to_plan(action: Action) -> None:
 @pytest.mark.behaviour(34)
 def test_a_plan_can_be_stored_as_json() -> None:
     policy = effective(Setting(force=True), DEFAULT, Setting(delay=10))
-    planned = plan(Action.REBOOT, policy, Situation(Observation(DomainState.RUNNING, agent_connected=True)))
+    subject = Subject("web01", "kvm1", VmStatus.UP, "2030-01-01T00:00:00+00:00")
+    situation = Situation(Observation(DomainState.RUNNING, agent_connected=True))
+    planned = plan(Action.REBOOT, policy, situation, subject)
     assert json.loads(json.dumps(planned.as_json())) == {
         "action": "reboot",
         "policy": {"force": True, "delay": 10, "force_origin": "vm", "delay_origin": "request"},
@@ -236,6 +238,9 @@ def test_a_plan_can_be_stored_as_json() -> None:
             {"kind": "power_off", "after": 10},
             {"kind": "start", "after": None},
         ],
+        "consequences": [],
+        "changes": [],
+        "subject": {"name": "web01", "host": "kvm1", "status": "up", "up_since": "2030-01-01T00:00:00+00:00"},
     }
     for action in Action:
         json.dumps(plan(action, policy, Situation(Observation(DomainState.RUNNING))).as_json())

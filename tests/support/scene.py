@@ -17,10 +17,12 @@ from django.test import Client
 from django.utils import timezone
 
 from vms import tasks
+from vms.domain.configuration import Configuration
 from vms.domain.observation import DomainState
 from vms.domain.operation import Outcome, Stage
 from vms.domain.power import Action, VmStatus
-from vms.models import Host, Operation, VirtualMachine
+from vms.engine.records import Code
+from vms.models import Event, Host, Operation, VirtualMachine
 
 _RUNNING = {VmStatus.UP, VmStatus.POWERING_UP, VmStatus.REBOOT_IN_PROGRESS, VmStatus.POWERING_DOWN}
 
@@ -86,6 +88,8 @@ def log_in() -> LogIn:
         headers = {"HX-Request": "true"} if htmx else {}
         client = Client(headers=headers, enforce_csrf_checks=enforce_csrf_checks)
         client.force_login(user)
+        # What these tests look at begins once somebody is in.
+        Event.objects.filter(actor=user, code=Code.USER_LOGGED_IN).delete()
         return client
 
     return open_client
@@ -118,7 +122,16 @@ def make_vm(host: Host) -> MakeVm:
             "agent_connected": running,
             "running_since": timezone.now() - timedelta(days=12) if running else None,
         }
-        return VirtualMachine.objects.create(name=name, status=status, **(defaults | fields))
+        all_fields = defaults | fields
+        stored = Configuration(
+            description=all_fields.get("description", ""),
+            memory=all_fields["memory"],
+            vcpus=all_fields["vcpus"],
+            boot=("hd",),
+            cd_image="",
+        ).as_json()
+        configured = {"stored_configuration": stored, "running_configuration": stored if running else None}
+        return VirtualMachine.objects.create(name=name, status=status, **(configured | all_fields))
 
     return make
 

@@ -15,9 +15,9 @@ from vms.actions.configuring import waiting_changes
 from vms.actions.verdicts import refusal_text, verdict_for
 from vms.domain.configuration import Change
 from vms.domain.errors import PolicyError
-from vms.domain.plan import Plan, Situation, plan
+from vms.domain.plan import Plan, Situation, Subject, plan
 from vms.domain.policy import Policy, Setting, effective
-from vms.domain.power import GRACEFUL_ACTIONS, RUNNING_ACTIONS, Action
+from vms.domain.power import GRACEFUL_ACTIONS, RUNNING_ACTIONS, Action, VmStatus
 from vms.domain.run_options import AS_STORED, RunOptions
 from vms.domain.run_options import check as check_options
 from vms.engine import journal, sync
@@ -161,7 +161,7 @@ def _accept(
             check_options(options, has_cd_drive=locked.stored.cd_image is not None)
         situation = _situation(action, locked, options, waiting_changes(locked))
         policy = _policy(action, locked, override, PortalDefaults.load().setting, situation)
-        intended = plan(action, policy, situation)
+        intended = plan(action, policy, situation, _subject(locked))
         if not intended.possible:
             raise Refused(str(labels.PLAN[intended.steps[-1].kind]) + ".")
         if active is not None:
@@ -211,7 +211,13 @@ def previews(
     default = PortalDefaults.load().setting
     return [
         _preview(
-            vm, action, override or Setting(), options, vm.pending(waiting.get(vm.pk, ())), active.get(vm.pk), default
+            vm,
+            action,
+            override or Setting(),
+            options,
+            vm.pending_with(waiting.get(vm.pk, ())),
+            active.get(vm.pk),
+            default,
         )
         for vm in vms
     ]
@@ -230,9 +236,14 @@ def _preview(
     if not verdict.allowed:
         return Preview(vm, action, refusal_text(action, vm, verdict, active), None, active)
     situation = _situation(action, vm, options, changes)
-    intended = plan(action, _policy(action, vm, override, default, situation), situation)
+    intended = plan(action, _policy(action, vm, override, default, situation), situation, _subject(vm))
     refusal = None if intended.possible else str(labels.PLAN[intended.steps[-1].kind]) + "."
     return Preview(vm, action, refusal, intended, active)
+
+
+def _subject(vm: VirtualMachine) -> Subject:
+    up_since = vm.running_since.isoformat() if vm.running_since else None
+    return Subject(vm.name, vm.host.name, VmStatus(vm.status), up_since)
 
 
 def _situation(action: Action, vm: VirtualMachine, options: RunOptions, changes: tuple[Change, ...]) -> Situation:

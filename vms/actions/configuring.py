@@ -59,7 +59,7 @@ def revert(actor: Actor, vm: VirtualMachine, parts: Collection[Part], *, correla
 
 def waiting_changes(vm: VirtualMachine) -> tuple[Change, ...]:
     """Return what the next cold start will change, with what the host is still to store."""
-    return vm.pending(_waiting(vm))
+    return vm.pending_with(_waiting(vm))
 
 
 def _waiting(vm: VirtualMachine) -> list[ConfigurationChange]:

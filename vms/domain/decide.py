@@ -7,6 +7,7 @@ is harmless to repeat (marking a run, asking a guest) is repeated at once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -134,7 +135,7 @@ def _bring_down(op: Operation, seen: Observation, now: datetime) -> Move:
         if op.last(StepKind.PREPARE) is None or 0 < op.unanswered_in_a_row(StepKind.PREPARE) < MAX_UNANSWERED_MARKS:
             return Call(StepKind.PREPARE, op.stage)
         # A hung QEMU takes no token, and is just what Power off is for.
-        return Call(StepKind.DESTROY, Stage.DESTROYING)
+        return _destroy(op, seen, now)
     if _another_run(op, seen):
         # It went down and somebody has started it again. A new run is never touched.
         if op.runs_again:
@@ -149,10 +150,10 @@ def _bring_down(op: Operation, seen: Observation, now: datetime) -> Move:
 
 
 def _ask_down(op: Operation, seen: Observation, now: datetime) -> Move:
-    fell_back = op.last(StepKind.FALL_BACK)
-    if fell_back is not None and not _armed_since(op, fell_back.at):
+    marks = [step for step in op.since(StepKind.FALL_BACK) if step.kind is StepKind.PREPARE]
+    if op.last(StepKind.FALL_BACK) is not None and not any(step.ok for step in marks):
         # The mark of a restart inside the guest lets it restart; now it is to go down.
-        return _retried(op, StepKind.PREPARE, op.stage, now, Failure.PREPARE_FAILED, seen, since=fell_back.at)
+        return _retried(op, StepKind.PREPARE, op.stage, now, Failure.PREPARE_FAILED, seen, among=marks)
     return _ladder(op, seen, now)
 
 
@@ -187,10 +188,6 @@ def _may_be_restarting(op: Operation) -> bool:
     """True when the agent took the request, or its answer is lost."""
     asks = op.all(StepKind.ASK_RESTART)
     return any(step.ok for step in asks) or (bool(asks) and asks[-1].answered_at is None)
-
-
-def _armed_since(op: Operation, since: datetime) -> bool:
-    return any(step.ok and step.at >= since for step in op.all(StepKind.PREPARE))
 
 
 def _at_deadline(op: Operation, seen: Observation, now: datetime) -> Move:
@@ -271,6 +268,9 @@ def _next_press(op: Operation, now: datetime) -> datetime:
 
 
 def _destroy(op: Operation, seen: Observation, now: datetime) -> Move:
+    """Power off, and take a picture of the screen before: once, and whatever comes of it."""
+    if op.last(StepKind.SCREENSHOT, StepKind.DESTROY) is None:
+        return Call(StepKind.SCREENSHOT, Stage.DESTROYING)
     return _retried(op, StepKind.DESTROY, Stage.DESTROYING, now, Failure.DESTROY_FAILED, seen)
 
 
@@ -374,15 +374,15 @@ def _retried(
     failure: Failure,
     seen: Observation | None = None,
     *,
-    since: datetime | None = None,
+    among: Sequence[Step] | None = None,
 ) -> Move:
     """Send a call that must have its effect, with growing gaps after each failure.
 
     Args:
         seen: Given when the VM runs on after the last failure, so that it has to be left as it was.
-        since: Calls before this moment do not count: they were for something else.
+        among: The calls that count, where earlier ones were for something else.
     """
-    calls = tuple(step for step in op.all(kind) if since is None or step.at >= since)
+    calls = op.all(kind) if among is None else among
     if not calls:
         return Call(kind, stage)
     attempts = len(calls)

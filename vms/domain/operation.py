@@ -114,6 +114,8 @@ class StepKind(StrEnum):
     DISCARD_MEMORY = "discard_memory"
     RELENT = "relent"
     """Take back what PREPARE armed, when the guest is left running after all."""
+    SCREENSHOT = "screenshot"
+    """Take a picture of the guest's screen, just before it is powered off: what was it stuck on?"""
     # What was seen.
     WENT_DOWN = "went_down"
     STARTED = "started"
@@ -202,6 +204,11 @@ class Operation:
     def last(self, *kinds: StepKind) -> Step | None:
         """Return the newest step of these kinds."""
         return next((step for step in reversed(self.steps) if step.kind in kinds), None)
+
+    def since(self, kind: StepKind) -> tuple[Step, ...]:
+        """Return the steps after the newest of one kind, oldest first; all of them when there is none of it."""
+        newest = max((number for number, step in enumerate(self.steps, 1) if step.kind is kind), default=0)
+        return self.steps[newest:]
 
     def unanswered_in_a_row(self, kind: StepKind) -> int:
         """Count how many of the newest calls of this kind never got an answer."""

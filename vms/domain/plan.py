@@ -14,7 +14,7 @@ from typing import Any
 from vms.domain.configuration import Change
 from vms.domain.observation import DomainState, Observation
 from vms.domain.policy import Policy
-from vms.domain.power import COLD_START_ACTIONS, GRACEFUL_ACTIONS, RUNNING_ACTIONS, Action
+from vms.domain.power import COLD_START_ACTIONS, GRACEFUL_ACTIONS, RUNNING_ACTIONS, Action, VmStatus
 from vms.domain.run_options import AS_STORED, RunOptions
 
 
@@ -83,6 +83,23 @@ class PlanStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Subject:
+    """What a plan is about, as it was when the plan was made.
+
+    Attributes:
+        name: The VM's name.
+        host: Its host's name.
+        status: What the VM showed.
+        up_since: When its run began (ISO 8601); None for one that did not run.
+    """
+
+    name: str
+    host: str
+    status: VmStatus
+    up_since: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What an operation will do, in order: shown before it is confirmed and stored with it.
 
@@ -92,6 +109,7 @@ class Plan:
         steps: What will happen. Steps after the VM is down have no fixed time.
         consequences: What it brings about besides.
         changes: The changes of the configuration that it applies, or may.
+        subject: What it will happen to.
     """
 
     action: Action
@@ -99,6 +117,7 @@ class Plan:
     steps: tuple[PlanStep, ...]
     consequences: tuple[Consequence, ...] = ()
     changes: tuple[Change, ...] = ()
+    subject: Subject | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan in the form that is stored on the operation, equal to what comes back from there."""
@@ -137,11 +156,12 @@ def power_down_ladder(policy: Policy, *, agent: bool, acpi: bool) -> tuple[PlanS
     return tuple(steps)
 
 
-def plan(action: Action, policy: Policy | None, situation: Situation) -> Plan:
+def plan(action: Action, policy: Policy | None, situation: Situation, subject: Subject | None = None) -> Plan:
     """Say what `action` will do to a VM in this situation.
 
     Args:
         policy: The policy in force; needed for shut down and reboot, ignored for the others.
+        subject: What is kept with the plan of the VM.
     """
     if action not in GRACEFUL_ACTIONS:
         policy = None
@@ -149,7 +169,7 @@ def plan(action: Action, policy: Policy | None, situation: Situation) -> Plan:
         raise ValueError(f"{action} needs a policy")
     consequences = tuple(_consequences(action, policy, situation))
     changes = situation.changes if action in COLD_START_ACTIONS else ()
-    return Plan(action, policy, _steps(action, policy, situation), consequences, changes)
+    return Plan(action, policy, _steps(action, policy, situation), consequences, changes, subject)
 
 
 def _steps(action: Action, policy: Policy | None, situation: Situation) -> tuple[PlanStep, ...]:

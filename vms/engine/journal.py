@@ -19,14 +19,15 @@ from django.utils import timezone
 from vms.domain import decide
 from vms.domain import operation as op
 from vms.domain.decide import Call, Finish, Note
-from vms.domain.observation import status_while
+from vms.domain.observation import Proof, status_while
 from vms.domain.operation import Failure, Outcome, Stage, StepKind
 from vms.domain.plan import Plan
 from vms.domain.policy import Origin, Policy, Setting
-from vms.domain.power import Action
+from vms.domain.power import RUNNING_ACTIONS, Action
 from vms.domain.run_options import AS_STORED, RunOptions
 from vms.engine import outcomes
-from vms.models import Operation, OperationQuerySet, OperationStep, VirtualMachine
+from vms.engine.screens import Picture
+from vms.models import Operation, OperationQuerySet, OperationScreen, OperationStep, VirtualMachine
 
 #: How often to write again what somebody else wrote to meanwhile.
 _ATTEMPTS = 5
@@ -171,6 +172,18 @@ def answer(step: OperationStep, *, ok: bool, detail: str = "") -> None:
     step.save(update_fields=["answered_at", "ok", "detail"])
 
 
+def keep_screen(row: Operation, picture: Picture, taken_at: datetime) -> None:
+    """Keep the guest's screen with the operation that is about to power it off."""
+    OperationScreen.objects.create(
+        operation=row,
+        taken_at=taken_at,
+        width=picture.width,
+        height=picture.height,
+        size=len(picture.png),
+        png=picture.png,
+    )
+
+
 def set_run_token(row: Operation, token: str) -> None:
     """Write down which run the operation acts upon; once, and whatever else was changed on it meanwhile."""
     Operation.objects.filter(pk=row.pk, run_token="").update(run_token=token)
@@ -184,12 +197,16 @@ def note(row: Operation, move: Note, now: datetime, detail: str = "") -> bool:
         changes["brought_down"] = move.brought_down
     if move.kind is StepKind.WENT_DOWN:
         changes["went_down_at"] = now
+    if move.kind is StepKind.STARTED:
+        changes["started_at"] = now
     if move.falls_back:
         changes["inside"] = False
     with transaction.atomic(savepoint=False):
         if not _change(row, **changes):
             return False
         _add_step(row, move.kind, now, answered_at=now, ok=True, detail=detail)
+        if move.brought_down is not None:
+            outcomes.record_down(row)
         return True
 
 
@@ -198,14 +215,18 @@ def wait(row: Operation, until: datetime, now: datetime) -> bool:
     return _change(row, wake_at=until, looked_at=now)
 
 
-def finish(row: Operation, move: Finish, now: datetime, detail: str = "") -> bool:
+def finish(row: Operation, move: Finish, now: datetime, detail: str = "", proof: Proof | None = None) -> bool:
     """End the operation, with its event. The VM's status is the caller's to set, in the same transaction.
 
     Args:
         detail: What the host said; by default what it said to the last call that failed.
+        proof: What shows that the VM runs; kept where it was to run and does.
     """
     if move.failure is not Failure.NONE and not detail:
-        detail = next((step.detail for step in reversed(row.journal) if step.detail and not step.ok), "")
+        detail = next((step.detail for step in reversed(row.journal) if _tells_why(step)), "")
+    changes: dict[str, Any] = {}
+    if move.outcome in op.SUCCESSES:
+        changes = _came_true(row, now, proof)
     with transaction.atomic(savepoint=False):
         if not _change(
             row,
@@ -215,10 +236,28 @@ def finish(row: Operation, move: Finish, now: datetime, detail: str = "") -> boo
             failure_detail=detail,
             ended_at=now,
             wake_at=None,
+            **changes,
         ):
             return False
         outcomes.record_ended(row)
         return True
+
+
+def _tells_why(step: OperationStep) -> bool:
+    # A picture that could not be taken is nobody's reason to fail.
+    return bool(step.detail) and not step.ok and step.kind != StepKind.SCREENSHOT
+
+
+def _came_true(row: Operation, now: datetime, proof: Proof | None) -> dict[str, Any]:
+    """Return what is written down of an operation whose VM was seen as it was to be."""
+    if Action(row.action) in RUNNING_ACTIONS:
+        return {"returned_at": now, "proof": proof} if proof is not None else {}
+    return {"went_down_at": now}
+
+
+def obeyed_late(row: Operation, at: datetime) -> None:
+    """Write down when the guest of an ended operation went down after all."""
+    Operation.objects.filter(pk=row.pk).update(went_down_at=at)
 
 
 def supersede(row: Operation, by: Action, actor: User | AnonymousUser) -> None:

@@ -6,6 +6,7 @@ from enum import IntEnum
 
 import structlog
 from django.contrib.auth.models import AnonymousUser, User
+from structlog.contextvars import get_contextvars
 
 from vms.models import Event, Host, Operation, VirtualMachine
 
@@ -17,6 +18,8 @@ class Code(IntEnum):
 
     HOST_FAILURE = 12
     HOST_DETECTED = 13
+    USER_LOGGED_IN = 30
+    USER_LOGGED_OUT = 31
     VM_RUN_ON_HOST = 32
     VM_POWERED_OFF = 33
     VM_UPDATED = 35
@@ -66,7 +69,7 @@ def record(
     """Add an event in the caller's transaction, and a log line that says the same.
 
     Args:
-        correlation_id: By default the operation's.
+        correlation_id: By default its operation's, or that of the request that it is written in.
     """
     event = Event.objects.create(
         code=code,
@@ -77,7 +80,7 @@ def record(
         operation=operation,
         actor=actor if isinstance(actor, User) else None,
         actor_name=actor.get_username() if actor is not None else "",
-        correlation_id=correlation_id or (operation.correlation_id if operation else ""),
+        correlation_id=correlation_id or _correlation_id(operation),
     )
     log.info(
         "event",
@@ -89,3 +92,7 @@ def record(
         correlation_id=event.correlation_id or None,
     )
     return event
+
+
+def _correlation_id(operation: Operation | None) -> str:
+    return operation.correlation_id if operation is not None else str(get_contextvars().get("correlation_id", ""))

@@ -46,11 +46,9 @@ def due() -> list[UUID]:
 
 
 def _with_changes_due(now: datetime) -> list[UUID]:
-    """Return the VMs whose host has not stored a change yet, and is to be asked again."""
-    due_changes = ConfigurationChange.objects.filter(state=ConfigurationChange.State.WAITING, next_at__lte=now)
-    found = list(due_changes.values_list("pk", "vm_id")[:_AT_ONCE])
-    ConfigurationChange.objects.filter(pk__in=[pk for pk, _vm in found]).update(next_at=now + _AGAIN_AFTER)
-    return list({vm_id for _pk, vm_id in found})
+    """Return the VMs whose host has not stored a change yet, and is to be asked now."""
+    waiting = ConfigurationChange.objects.filter(state=ConfigurationChange.State.WAITING, next_at__lte=now)
+    return list(waiting.order_by("next_at").values_list("vm_id", flat=True)[:_AT_ONCE])
 
 
 def wake_soon(vm_id: UUID) -> None:

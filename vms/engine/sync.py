@@ -28,7 +28,7 @@ from vms.domain.observation import (
 )
 from vms.domain.operation import Outcome, Stage
 from vms.domain.power import Action, VmStatus
-from vms.engine import guest_restart
+from vms.engine import guest_restart, journal
 from vms.engine.records import Code, record
 from vms.hypervisor.base import Domain, HostInfo
 from vms.models import Event, Host, Operation, VirtualMachine
@@ -304,10 +304,18 @@ def _tell_of_other_hands(vm: VirtualMachine, seen: Observation, at: datetime) ->
         return
     was_down = vm.domain_state == DomainState.DOWN
     if seen.down and not was_down:
-        if not _obeyed_late(vm, at):
-            record(Code.VM_DOWN, f"{vm.name} went down: {_DOWN_WORDS[seen.down_reason]}.", vm=vm)
+        if not _obeyed_late(vm, seen, at):
+            _record_down(vm, seen.down_reason)
     elif was_down and not seen.down:
         record(Code.VM_STARTED_ELSEWHERE, f"{vm.name} was started outside the portal.", vm=vm)
+
+
+def _record_down(vm: VirtualMachine, reason: DownReason) -> None:
+    message = f"{vm.name} went down: {_DOWN_WORDS[reason]}."
+    if reason is DownReason.CRASHED:
+        record(Code.VM_DOWN_WITH_ERROR, message, severity=Event.Severity.ERROR, vm=vm)
+    else:
+        record(Code.VM_DOWN, message, vm=vm)
 
 
 _DOWN_WORDS: dict[DownReason, str] = {
@@ -319,8 +327,10 @@ _DOWN_WORDS: dict[DownReason, str] = {
 }
 
 
-def _obeyed_late(vm: VirtualMachine, at: datetime) -> bool:
+def _obeyed_late(vm: VirtualMachine, seen: Observation, at: datetime) -> bool:
     """Record that a guest went down after the portal had stopped waiting for it; which delay would have been enough."""
+    if seen.down_reason in (DownReason.DESTROYED, DownReason.CRASHED, DownReason.SAVED):
+        return False
     last = Operation.objects.filter(vm=vm).order_by("-created_at").first()
     if last is None or last.outcome not in _STOPPED_WAITING or not last.run_token or last.run_token != vm.run_token:
         return False
@@ -328,6 +338,7 @@ def _obeyed_late(vm: VirtualMachine, at: datetime) -> bool:
         return False
     waited = (last.ended_at - last.asked_at).total_seconds()
     needed = (at - last.asked_at).total_seconds()
+    journal.obeyed_late(last, at)
     record(
         Code.OBEYED_LATE,
         f"{vm.name} went down {max(1, round(needed - waited))} s after the portal had stopped waiting for it, and "

@@ -17,6 +17,9 @@ from vms.domain.configuration import Configuration, Part
 from vms.domain.observation import Observation
 from vms.domain.run_options import AS_STORED, RunOptions
 
+#: How long a driver may take for the picture of a screen, in seconds.
+SCREEN_LIMIT = 2.0
+
 
 class HypervisorError(Exception):
     """A hypervisor refused or failed a call. The text is the hypervisor's own, fit to be shown to an admin."""
@@ -218,7 +221,7 @@ class Hypervisor(Protocol):
         """Remove saved memory. Succeeds when there is none."""
 
     def screenshot(self, uuid: str) -> bytes:
-        """Return the guest's screen as PNG.
+        """Return the guest's screen as PNG, within `SCREEN_LIMIT`: a power-off waits for it, of a QEMU that may hang.
 
         Raises:
             NotSupported: It has none.

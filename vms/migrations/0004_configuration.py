@@ -7,95 +7,137 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('vms', '0003_lease_at'),
+        ("vms", "0003_lease_at"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='operation',
-            name='inside',
-            field=models.BooleanField(default=False, verbose_name='restart inside the guest'),
+            model_name="operation",
+            name="inside",
+            field=models.BooleanField(default=False, verbose_name="restart inside the guest"),
         ),
         migrations.AddField(
-            model_name='operation',
-            name='options',
-            field=models.JSONField(default=dict, verbose_name='how it starts the VM'),
+            model_name="operation",
+            name="options",
+            field=models.JSONField(default=dict, verbose_name="how it starts the VM"),
         ),
         migrations.AddField(
-            model_name='virtualmachine',
-            name='apply_on_guest_reboot',
-            field=models.BooleanField(default=False, help_text='While changes wait, a restart from inside the guest becomes a cold start that applies them.', verbose_name='apply changes when the guest restarts itself'),
+            model_name="virtualmachine",
+            name="apply_on_guest_reboot",
+            field=models.BooleanField(
+                default=False,
+                help_text="While changes wait, a restart from inside the guest becomes a cold start that applies them.",
+                verbose_name="apply changes when the guest restarts itself",
+            ),
         ),
         migrations.AddField(
-            model_name='virtualmachine',
-            name='armed',
+            model_name="virtualmachine",
+            name="armed",
             field=models.BooleanField(default=False, editable=False),
         ),
         migrations.AddField(
-            model_name='virtualmachine',
-            name='change_waits',
+            model_name="virtualmachine",
+            name="change_waits",
             field=models.BooleanField(default=False, editable=False),
         ),
         migrations.AddField(
-            model_name='virtualmachine',
-            name='pending_count',
-            field=models.PositiveSmallIntegerField(default=0, editable=False, help_text='Counted at each look, so that lists can filter.', verbose_name='pending changes'),
+            model_name="virtualmachine",
+            name="pending_count",
+            field=models.PositiveSmallIntegerField(
+                default=0,
+                editable=False,
+                help_text="Counted at each look, so that lists can filter.",
+                verbose_name="pending changes",
+            ),
         ),
         migrations.AddField(
-            model_name='virtualmachine',
-            name='restart_inside',
-            field=models.BooleanField(default=False, help_text='Reboot asks the guest agent to restart the guest, where nothing needs a cold start.', verbose_name='restart inside the guest'),
+            model_name="virtualmachine",
+            name="restart_inside",
+            field=models.BooleanField(
+                default=False,
+                help_text="Reboot asks the guest agent to restart the guest, where nothing needs a cold start.",
+                verbose_name="restart inside the guest",
+            ),
         ),
         migrations.AddField(
-            model_name='virtualmachine',
-            name='run_once',
+            model_name="virtualmachine",
+            name="run_once",
             field=models.BooleanField(default=False, editable=False),
         ),
         migrations.AddField(
-            model_name='virtualmachine',
-            name='run_stateless',
+            model_name="virtualmachine",
+            name="run_stateless",
             field=models.BooleanField(default=False, editable=False),
         ),
         migrations.AddField(
-            model_name='virtualmachine',
-            name='running_configuration',
+            model_name="virtualmachine",
+            name="running_configuration",
             field=models.JSONField(editable=False, null=True),
         ),
         migrations.AddField(
-            model_name='virtualmachine',
-            name='stateless',
-            field=models.BooleanField(default=False, help_text='What a run writes to its disks is dropped when it ends.', verbose_name='stateless'),
+            model_name="virtualmachine",
+            name="stateless",
+            field=models.BooleanField(
+                default=False,
+                help_text="What a run writes to its disks is dropped when it ends.",
+                verbose_name="stateless",
+            ),
         ),
         migrations.AddField(
-            model_name='virtualmachine',
-            name='stored_configuration',
+            model_name="virtualmachine",
+            name="stored_configuration",
             field=models.JSONField(default=dict, editable=False),
         ),
         migrations.CreateModel(
-            name='ConfigurationChange',
+            name="ConfigurationChange",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('values', models.JSONField(default=dict)),
-                ('reverts', models.JSONField(default=list)),
-                ('actor_name', models.CharField(max_length=150, verbose_name='asked by')),
-                ('correlation_id', models.CharField(max_length=36, verbose_name='correlation id')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='asked for')),
-                ('state', models.CharField(choices=[('waiting', 'Waiting for the host'), ('applied', 'Stored'), ('failed', 'Failed')], default='waiting', max_length=8)),
-                ('attempts', models.PositiveIntegerField(default=0)),
-                ('next_at', models.DateTimeField(default=django.utils.timezone.now, null=True)),
-                ('error', models.TextField(blank=True)),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('actor', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('vm', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='configuration_changes', to='vms.virtualmachine')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("values", models.JSONField(default=dict)),
+                ("reverts", models.JSONField(default=list)),
+                ("actor_name", models.CharField(max_length=150, verbose_name="asked by")),
+                ("correlation_id", models.CharField(max_length=36, verbose_name="correlation id")),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, verbose_name="asked for")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("waiting", "Waiting for the host"), ("applied", "Stored"), ("failed", "Failed")],
+                        default="waiting",
+                        max_length=8,
+                    ),
+                ),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("next_at", models.DateTimeField(default=django.utils.timezone.now, null=True)),
+                ("error", models.TextField(blank=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                (
+                    "actor",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "vm",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="configuration_changes",
+                        to="vms.virtualmachine",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'configuration change',
-                'verbose_name_plural': 'configuration changes',
-                'ordering': ['id'],
-                'indexes': [models.Index(condition=models.Q(('state', 'waiting')), fields=['next_at'], name='configuration_change_due')],
+                "verbose_name": "configuration change",
+                "verbose_name_plural": "configuration changes",
+                "ordering": ["id"],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "waiting")), fields=["next_at"], name="configuration_change_due"
+                    )
+                ],
             },
         ),
     ]

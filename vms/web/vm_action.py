@@ -26,6 +26,7 @@ from vms.web import answers, controls
 from vms.web.access import Request, needs
 from vms.web.correlation import correlation_id
 from vms.web.forms import ActionForm
+from vms.web.learned import learned_of
 from vms.web.selection import selected_rows
 
 
@@ -123,6 +124,9 @@ def _plan(action: Action, form: ActionForm, previews: list[Preview]) -> dict[str
         "eligible": eligible,
         "refused": [preview for preview in previews if preview.refusal is not None],
         "single": previews[0] if len(previews) == 1 else None,
+        "learned": learned_of(
+            (preview.vm, preview.plan.policy.delay) for preview in eligible if preview.plan and preview.plan.policy
+        ),
         "dangerous": action in FORCEFUL_ACTIONS or at_once or (form.is_valid() and form.override.force is True),
     }
 

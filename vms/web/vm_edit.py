@@ -20,6 +20,7 @@ from vms.web.access import Request, needs
 from vms.web.correlation import correlation_id
 from vms.web.edit_form import EditForm
 from vms.web.forms import DefaultsForm
+from vms.web.learned import learned_of, typed_delay
 from vms.web.vm_pending import row_of, show
 
 
@@ -29,11 +30,13 @@ def vm_edit(request: Request, vm_id: UUID) -> HttpResponse:
     """Show a VM's configuration and policy, and save what a person changed of them."""
     row = row_of(vm_id)
     permissions.require(permissions.may_change(request.user, row.vm))
-    form = EditForm(request.POST if request.method == "POST" else None, row=row, default=PortalDefaults.load().setting)
+    default = PortalDefaults.load().setting
+    form = EditForm(request.POST if request.method == "POST" else None, row=row, default=default)
     if form.is_valid() and _save(request, row.vm, form):
         return _edited(request, vm_id, form)
     template = "vms/fragments/vm_edit.html" if request.htmx else "vms/vm_edit.html"
-    context = {"vm": row.vm, "form": form, "form_action": reverse("vm_edit", args=[vm_id])}
+    [learned] = learned_of([(row.vm, typed_delay(form["graceful_delay"].value(), default.delay))])
+    context = {"vm": row.vm, "form": form, "form_action": reverse("vm_edit", args=[vm_id]), "learned": learned}
     return render(request, template, context, status=422 if form.errors else 200)
 
 

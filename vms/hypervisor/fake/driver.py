@@ -11,7 +11,16 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from vms.domain.configuration import Configuration, Part
 from vms.domain.observation import DomainState, DownReason, Job, Observation
 from vms.domain.run_options import AS_STORED, RunOptions
-from vms.hypervisor.base import Capability, Domain, DomainEvent, EventKind, HostInfo, HypervisorError, Watch
+from vms.hypervisor.base import (
+    SCREEN_LIMIT,
+    Capability,
+    Domain,
+    DomainEvent,
+    EventKind,
+    HostInfo,
+    HypervisorError,
+    Watch,
+)
 from vms.hypervisor.fake.channel import Channel
 from vms.hypervisor.subscriptions import Subscriptions
 
@@ -94,7 +103,7 @@ class FakeHypervisor:
         self._channel.call("discard_memory", uuid=uuid)
 
     def screenshot(self, uuid: str) -> bytes:
-        return base64.b64decode(self._channel.call("screenshot", uuid=uuid))
+        return base64.b64decode(self._channel.call("screenshot", within=SCREEN_LIMIT, uuid=uuid))
 
     def watch(self, handler: Callable[[DomainEvent], None], lost: Callable[[str], None]) -> Watch:
         subscription = self._subscriptions.add(handler, lost)

@@ -101,8 +101,8 @@ class Machine:
             "uuid": self.uuid,
             "name": self.name,
             "description": self.description,
-            "memory": self.memory,
-            "vcpus": self.vcpus,
+            "memory": self._in_use("memory"),
+            "vcpus": self._in_use("vcpus"),
             "state": run.state if run else DomainState.DOWN,
             "run_token": run.token if run else None,
             "down_reason": DownReason.UNKNOWN if run else self.down_reason,
@@ -118,6 +118,11 @@ class Machine:
             "stored": self.stored,
             "running": run.configuration if run else None,
         }
+
+    def _in_use(self, part: str) -> Any:
+        if self.run is None:
+            return getattr(self, part)
+        return self.run.options.get(part) or self.run.configuration.get(part) or getattr(self, part)
 
     def power_on(self, now: float, by: str, options: RunOptions = AS_STORED) -> Iterator[Happening]:
         """Begin a run, restoring saved memory if there is any: such a guest has booted already."""

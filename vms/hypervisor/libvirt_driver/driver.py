@@ -18,6 +18,7 @@ from vms.domain.configuration import Part
 from vms.domain.run_options import AS_STORED, RunOptions
 from vms.hypervisor import domain_xml, png
 from vms.hypervisor.base import (
+    SCREEN_LIMIT,
     AgentUnavailable,
     Capability,
     Domain,
@@ -230,16 +231,9 @@ class LibvirtHypervisor:
             connection.lookupByUUIDString(uuid).screenshot(stream, 0)
             stream.recvAll(lambda _stream, data, _opaque: chunks.append(data), None)
             stream.finish()
-            return b"".join(chunks)
+            return _as_png(b"".join(chunks))
 
-        picture = self._line.run(work, MONITOR_LIMIT)
-        if picture.startswith(png.SIGNATURE):
-            return picture
-        try:
-            # QEMU before 7.1 has no PNG of its own.
-            return png.from_pixmap(picture)
-        except ValueError as error:
-            raise NotSupported(f"a picture of the guest's screen in an unknown format: {error}") from error
+        return self._line.run(work, SCREEN_LIMIT)
 
     def watch(self, handler: Callable[[DomainEvent], None], lost: Callable[[str], None]) -> Watch:
         subscription = self._subscriptions.add(handler, lost)
@@ -277,6 +271,16 @@ class LibvirtHypervisor:
         closed_by_us, self._reason = self._reason is not None, _CLOSE_REASONS.get(reason, "the connection broke")
         if not closed_by_us:
             self._subscriptions.tell_lost(self._reason)
+
+
+def _as_png(picture: bytes) -> bytes:
+    if picture.startswith(png.SIGNATURE):
+        return picture
+    try:
+        # QEMU before 7.1 has no PNG of its own.
+        return png.from_pixmap(picture)
+    except ValueError as error:
+        raise NotSupported(f"a picture of the guest's screen in an unknown format: {error}") from error
 
 
 def _set_on_reboot(domain: libvirt.virDomain, action: str) -> None:
