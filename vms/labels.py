@@ -165,7 +165,7 @@ CONSEQUENCE: dict[Consequence, Promise] = {
     ),
     Consequence.ENDS_RUN_ONCE: _("This run was started with other than the stored configuration; that ends with it."),
     Consequence.LOSES_DISK_WRITES: _("The run is stateless: everything it has written to its disks is lost."),
-    Consequence.RUNS_STATELESS: _("The VM is stateless: what it writes to its disks will be dropped when it ends."),
+    Consequence.RUNS_STATELESS: _("The run to come is stateless: what it writes to its disks is dropped when it ends."),
     Consequence.DIFFERS_ONCE: _("For this run only; the stored configuration is not touched."),
 }
 

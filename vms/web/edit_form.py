@@ -26,7 +26,7 @@ from vms.web.fields import BootOrderField, MemoryField, TextField, VcpusField
 from vms.web.forms import ConfigurationForm, VmPolicyForm
 
 _HELP = {
-    Part.MEMORY: labels.CONFIGURATION_ERROR["memory_text"],
+    Part.MEMORY: gettext_lazy("For example 2 GiB or 1536 MiB; a number alone counts MiB."),
     Part.CD_IMAGE: gettext_lazy("The absolute path of a file on the host. Empty: nothing in the drive."),
 }
 
@@ -68,11 +68,11 @@ class EditForm(VmPolicyForm, ConfigurationForm):
         field.disabled = bool(why_not)
         sentences = [why_not] if why_not else [str(_HELP[part])] if part in _HELP else []
         if not why_not and self.needs_restart(part):
-            sentences.append(_("Needs a restart: the next cold start applies it."))
+            sentences.append(_("Needs a restart."))
         for change in self.row.changes:
             if change.part is part:
                 now = labels.part_value(part, change.now)
-                sentences.append(_("A change waits: the VM runs with “%(now)s”.") % {"now": now})
+                sentences.append(_("A change waits; in the running VM it is: %(now)s.") % {"now": now})
         field.help_text = format_html_join(" ", "{}", ((sentence,) for sentence in sentences))
 
     def _why_not(self, part: Part) -> str:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from vms import actions, labels, permissions, queries
+from vms.actions import Preview
 from vms.domain.errors import ConfigurationError
 from vms.domain.power import Action
 from vms.domain.run_options import AS_STORED
@@ -46,7 +47,8 @@ def vm_run_once(request: Request) -> HttpResponse:
         else:
             return _accepted(request, row)
     template = "vms/fragments/vm_run_once.html" if request.htmx else "vms/vm_run_once.html"
-    return render(request, template, _context(row, form), status=422 if form.errors else 200)
+    context = _context(row, form, [_preview(row, form)])
+    return render(request, template, context, status=422 if form.errors else 200)
 
 
 @require_safe
@@ -55,8 +57,8 @@ def vm_run_once_plan(request: Request) -> HttpResponse:
     """The plan alone, for the options that are being chosen in the dialog."""
     row = _row(request)
     form = _form(row, request.GET)
-    form.is_valid()
-    return render(request, "vms/fragments/vm_action_plan.html", _context(row, form) | {"swapped": True})
+    previews = [_preview(row, form)] if form.is_valid() else []
+    return render(request, "vms/fragments/vm_action_plan.html", _context(row, form, previews) | {"swapped": True})
 
 
 def _row(request: Request) -> VmRow:
@@ -71,11 +73,13 @@ def _form(row: VmRow, data: Any) -> RunOnceForm:
     return RunOnceForm(data, configured=row.upcoming, always_stateless=row.vm.stateless)
 
 
-def _context(row: VmRow, form: RunOnceForm) -> dict[str, Any]:
-    previews = []
-    if not form.errors:
-        options = form.run_options if form.is_bound else AS_STORED
-        previews = [actions.preview(row.vm, Action.RUN_ONCE, options=options)]
+def _preview(row: VmRow, form: RunOnceForm) -> Preview:
+    """Say what would happen; as it is configured, where the form is empty or wrong."""
+    options = form.run_options if form.is_bound and not form.errors else AS_STORED
+    return actions.preview(row.vm, Action.RUN_ONCE, options=options)
+
+
+def _context(row: VmRow, form: RunOnceForm, previews: list[Preview]) -> dict[str, Any]:
     return {
         "form_action": reverse("vm_action", args=[Action.RUN_ONCE]),
         "no_enter": True,
