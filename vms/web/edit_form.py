@@ -22,7 +22,7 @@ from vms.domain.policy import Option
 from vms.domain.power import EDITABLE as EDITABLE_STATUSES
 from vms.domain.power import VmStatus
 from vms.queries import VmRow
-from vms.web.fields import BootOrderField, MemoryField, TextField, VcpusField
+from vms.web.fields import BootOrderField, MemoryField, TextField, VcpusField, boot_choice
 from vms.web.forms import ConfigurationForm, VmPolicyForm
 
 _HELP = {
@@ -48,7 +48,7 @@ class EditForm(VmPolicyForm, ConfigurationForm):
     def __init__(self, *args: Any, row: VmRow, **kwargs: Any) -> None:
         """Build it from what a VM is, and what its next cold start will use."""
         self.row, self.upcoming = row, row.upcoming
-        shown = {part.value: self.upcoming.value(part) for part in EDITABLE}
+        shown = {part.value: self.upcoming.value(part) for part in EDITABLE} | {"boot": boot_choice(self.upcoming.boot)}
         options = {option.value: getattr(row.vm, option) for option in Option}
         super().__init__(*args, setting=row.vm.policy_setting, initial=shown | options, **kwargs)
         self.fields["boot"].keep(self.upcoming.boot)  # type: ignore[attr-defined]  # a BootOrderField
@@ -65,7 +65,8 @@ class EditForm(VmPolicyForm, ConfigurationForm):
         field = self.fields[part]
         field.label = str(labels.PART[part])
         why_not = self._why_not(part)
-        field.disabled = bool(why_not)
+        # What was typed before that came about is kept, and refused.
+        field.disabled = bool(why_not) and part not in self.data
         sentences = [why_not] if why_not else [str(_HELP[part])] if part in _HELP else []
         if not why_not and self.needs_restart(part):
             sentences.append(_("Needs a restart."))

@@ -32,7 +32,9 @@ class MemoryField(forms.CharField):
         return labels.exact_memory(value) if isinstance(value, int) else value
 
     def to_python(self, value: Any) -> Any:
-        """Return the bytes."""
+        """Return the bytes; those of a field that is fixed come as bytes already."""
+        if isinstance(value, int):
+            return value
         text = super().to_python(value)
         if not text:
             return None
@@ -85,10 +87,6 @@ class BootOrderField(forms.TypedChoiceField):
         if not order or not set(order) <= set(BootDevice):
             self.choices = [_choice(order), *_orders()]
 
-    def prepare_value(self, value: Any) -> Any:
-        """Write an order as it is in the choices."""
-        return value if isinstance(value, str) else _value(value or ())
-
 
 def _orders() -> list[tuple[str, list[tuple[str, str]]]]:
     """Return every order of the devices, in groups by the first."""
@@ -100,8 +98,9 @@ def _orders() -> list[tuple[str, list[tuple[str, str]]]]:
 
 
 def _choice(order: Sequence[str]) -> tuple[str, str]:
-    return _value(order), labels.part_value(Part.BOOT, order)
+    return boot_choice(order), labels.part_value(Part.BOOT, order)
 
 
-def _value(order: Sequence[str]) -> str:
+def boot_choice(order: Sequence[str]) -> str:
+    """Return an order as it stands among the choices."""
     return ",".join(order)
