@@ -8,7 +8,8 @@ changes.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -23,7 +24,7 @@ from django.utils.translation import gettext_lazy as _
 from vms import labels
 from vms.domain import operation as op
 from vms.domain import policy
-from vms.domain.configuration import Change, Configuration, pending
+from vms.domain.configuration import Change, Configuration, Part, pending
 from vms.domain.observation import DomainState, DownReason, Job, Observation, Proof
 from vms.domain.power import Action, VmStatus
 from vms.domain.run_options import RunOptions
@@ -231,10 +232,15 @@ class VirtualMachine(models.Model):
         """What the next cold start will change."""
         return self.pending_with(())
 
-    def pending_with(self, waiting: Iterable[ConfigurationChange]) -> tuple[Change, ...]:
+    def pending_with(self, waiting: Sequence[ConfigurationChange]) -> tuple[Change, ...]:
         """What it will change once the host has stored the changes that wait for it, oldest first."""
-        running = self.running_configuration
-        return pending(Configuration.of(running) if running is not None else None, self.upcoming(waiting))
+        if self.running_configuration is None:
+            return ()
+        running, upcoming = Configuration.of(self.running_configuration), self.upcoming(waiting)
+        if any(Part.DESCRIPTION in change.values for change in waiting):
+            # The host gives it to the running VM too: it needs no cold start.
+            running = replace(running, description=upcoming.description)
+        return pending(running, upcoming)
 
     @property
     def seen(self) -> Observation:

@@ -110,6 +110,12 @@ def test_of_a_vm_that_is_down_nothing_waits(client: Client, make_vm: MakeVm) -> 
     assert "web01 was saved." in response.headers["HX-Trigger"]
 
 
+def test_a_description_waits_for_no_cold_start(client: Client, vm: VirtualMachine) -> None:
+    response = save(client, vm, description="The shop")
+    assert "portal:close-dialog" in response.headers["HX-Trigger"]
+    assert "1 change waits" in save(client, vm, vcpus="4").content.decode()
+
+
 def test_what_needs_a_restart_is_marked_and_what_waits_is_said(client: Client, make_vm: MakeVm) -> None:
     html = client.get(edit(make_vm(**pending(memory=8 * GIB)))).content.decode()
     assert 'value="8 GiB"' in html
