@@ -8,6 +8,8 @@ changes.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -22,7 +24,7 @@ from django.utils.translation import gettext_lazy as _
 from vms import labels
 from vms.domain import host_uri, policy
 from vms.domain import operation as op
-from vms.domain.configuration import Change, Configuration, pending
+from vms.domain.configuration import Change, Configuration, Part, pending
 from vms.domain.observation import DomainState, DownReason, Job, Observation, Proof
 from vms.domain.power import Action, VmStatus
 from vms.domain.run_options import RunOptions
@@ -281,11 +283,27 @@ class VirtualMachine(models.Model):
         """What the next cold start will use."""
         return Configuration.of(self.stored_configuration)
 
+    def upcoming(self, waiting: Iterable[ConfigurationChange]) -> Configuration:
+        """What the next cold start will use once the host has stored the changes that wait for it, oldest first."""
+        fields, running = self.stored.as_json(), self.running_configuration or {}
+        for change in waiting:
+            fields |= change.values | {part: running[part] for part in change.reverts if part in running}
+        return Configuration.of(fields)
+
     @property
     def pending(self) -> tuple[Change, ...]:
         """What the next cold start will change."""
-        running = self.running_configuration
-        return pending(Configuration.of(running) if running is not None else None, self.stored)
+        return self.pending_with(())
+
+    def pending_with(self, waiting: Sequence[ConfigurationChange]) -> tuple[Change, ...]:
+        """What it will change once the host has stored the changes that wait for it, oldest first."""
+        if self.running_configuration is None:
+            return ()
+        running, upcoming = Configuration.of(self.running_configuration), self.upcoming(waiting)
+        if any(Part.DESCRIPTION in change.values for change in waiting):
+            # The host gives it to the running VM too: it needs no cold start.
+            running = replace(running, description=upcoming.description)
+        return pending(running, upcoming)
 
     @property
     def seen(self) -> Observation:
@@ -505,6 +523,18 @@ class OperationStep(models.Model):
         return f"{self.number}. {self.get_kind_display()}"
 
 
+class ConfigurationChangeQuerySet(models.QuerySet["ConfigurationChange"]):
+    """Changes of configurations, by what became of them."""
+
+    def waiting_for(self, vms: Iterable[VirtualMachine]) -> dict[uuid.UUID, list[ConfigurationChange]]:
+        """Return what the hosts have not stored yet of these VMs, oldest first; no query where nothing waits."""
+        found: dict[uuid.UUID, list[ConfigurationChange]] = {vm.pk: [] for vm in vms if vm.change_waits}
+        if found:
+            for change in self.filter(vm__in=found, state=ConfigurationChange.State.WAITING).order_by("id"):
+                found[change.vm_id].append(change)
+        return found
+
+
 class ConfigurationChange(models.Model):
     """A person's change of what is stored of a VM, until the host has taken it. Written by vms.engine.configuring."""
 
@@ -527,6 +557,8 @@ class ConfigurationChange(models.Model):
     next_at = models.DateTimeField(null=True, default=timezone.now)
     error = models.TextField(blank=True)
     ended_at = models.DateTimeField(null=True)
+
+    objects = ConfigurationChangeQuerySet.as_manager()
 
     class Meta:
         ordering = ["id"]

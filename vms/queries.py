@@ -5,21 +5,31 @@ Nothing here changes anything, and nothing here asks a hypervisor: the database 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, F, Model, OuterRef, Prefetch, Q, QuerySet, Subquery, Window
+from django.db.models import Count, F, Max, Model, OuterRef, Prefetch, Q, QuerySet, Subquery, Window
 from django.db.models.expressions import OrderBy
-from django.db.models.functions import RowNumber
+from django.db.models.functions import Coalesce, RowNumber
 
+from vms.domain.configuration import Change, Configuration
 from vms.domain.learned import REMEMBERED, Lessons, times
 from vms.domain.observation import Proof
 from vms.domain.operation import Outcome
 from vms.domain.power import VmStatus
-from vms.models import Event, Host, HostCheck, Operation, OperationScreen, OperationStep, VirtualMachine
+from vms.models import (
+    ConfigurationChange,
+    Event,
+    Host,
+    HostCheck,
+    Operation,
+    OperationScreen,
+    OperationStep,
+    VirtualMachine,
+)
 
 PAGE_SIZE = 50
 #: The strip below the list names this many running operations; the rest is a link.
@@ -32,17 +42,25 @@ _CLEAN = (Outcome.CLEAN_AGENT, Outcome.CLEAN_ACPI)
 #: The guest went down because it was asked to: in time, or after nobody waited for it any more.
 _CLEANLY_DOWN = Q(outcome__in=_CLEAN) | Q(brought_down__in=_CLEAN) | Q(outcome__in=(Outcome.GAVE_UP, Outcome.CANCELLED))
 
-_SORT_KEYS = {"name": "name", "status": "status", "host": "host__name", "cpu": "vcpus", "memory": "memory"}
+_SORT_KEYS = {
+    "name": "name",
+    "status": "status",
+    "host": "host__name",
+    "cpu": "vcpus",
+    "memory": "memory",
+    "pending": "pending_count",
+}
 
 M = TypeVar("M", bound=Model)
 
 
 @dataclass(frozen=True, slots=True)
 class VmRow:
-    """One VM with its newest operation."""
+    """One VM with its newest operation, and the changes that its host has not stored yet."""
 
     vm: VirtualMachine
     newest: Operation | None
+    waiting: Sequence[ConfigurationChange] = ()
 
     @property
     def active(self) -> Operation | None:
@@ -53,6 +71,16 @@ class VmRow:
     def told(self) -> Operation | None:
         """The last operation, where the VM is not what was asked for."""
         return self.newest if self.newest is not None and self.newest.outcome in TOLD_OUTCOMES else None
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What the next cold start will change."""
+        return self.vm.pending_with(self.waiting)
+
+    @property
+    def upcoming(self) -> Configuration:
+        """What the next cold start will use."""
+        return self.vm.upcoming(self.waiting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +109,25 @@ def vm_board(condition: Q, sort: str, page: str | int | None) -> VmBoard:
 def vm_rows(ids: Iterable[UUID]) -> list[VmRow]:
     """Return named VMs with their newest operations, in the list's order; unknown ones are left out."""
     return _rows(shown_vms().filter(pk__in=list(ids)).select_related("host"))
+
+
+def vm_row(vm_id: UUID) -> VmRow:
+    """Return one VM with its newest operation.
+
+    Raises:
+        VirtualMachine.DoesNotExist: There is none of this id.
+    """
+    rows = vm_rows([vm_id])
+    if not rows:
+        raise VirtualMachine.DoesNotExist
+    return rows[0]
+
+
+def failed_changes(vm: VirtualMachine) -> list[ConfigurationChange]:
+    """Return the changes of a VM's configuration that failed since the last one that its host stored, oldest first."""
+    changes = ConfigurationChange.objects.filter(vm=vm)
+    stored = changes.filter(state=ConfigurationChange.State.APPLIED).aggregate(last=Coalesce(Max("id"), 0))
+    return list(changes.filter(state=ConfigurationChange.State.FAILED, id__gt=stored["last"]).order_by("id"))
 
 
 def any_vm() -> bool:
@@ -189,7 +236,8 @@ def _rows(vms: Iterable[VirtualMachine] | QuerySet[VirtualMachine]) -> list[VmRo
     for vm in listed:
         if vm.pk in by_vm:
             by_vm[vm.pk].vm = vm  # so that nobody asks the database for it once a row
-    return [VmRow(vm, by_vm.get(vm.pk)) for vm in listed]
+    waiting = ConfigurationChange.objects.waiting_for(listed)
+    return [VmRow(vm, by_vm.get(vm.pk), waiting.get(vm.pk, ())) for vm in listed]
 
 
 def _order(sort: str) -> tuple[str | OrderBy, ...]:

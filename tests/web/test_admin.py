@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.support.scene import LogIn
-from vms.models import Event, Operation, PortalDefaults, VirtualMachine
+from vms.models import ConfigurationChange, Event, Operation, PortalDefaults, VirtualMachine
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def url(model: str, page: str, *args: object) -> str:
     return reverse(f"admin:vms_{model}_{page}", args=args)
 
 
-MODELS = ("host", "virtualmachine", "operation", "operationstep", "event", "portaldefaults")
+MODELS = ("host", "virtualmachine", "operation", "operationstep", "event", "portaldefaults", "configurationchange")
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -41,12 +41,13 @@ def test_every_list_opens(
 ) -> None:
     make_operation(vm)
     Event.objects.create(code=61, message="web01 went down.", vm=vm)
+    ConfigurationChange.objects.create(vm=vm, values={"boot": ["hd"]}, reverts=["memory"], actor_name="grace")
     staff.is_superuser = True
     staff.save()
     assert client.get(url(model, "changelist")).status_code == 200
 
 
-@pytest.mark.parametrize("model", ["operation", "operationstep", "event"])
+@pytest.mark.parametrize("model", ["operation", "operationstep", "event", "configurationchange"])
 def test_history_is_looked_at_and_not_written(
     client: Client, staff: User, model: str, vm: VirtualMachine, make_operation: Callable[..., Operation]
 ) -> None:
@@ -55,7 +56,9 @@ def test_history_is_looked_at_and_not_written(
     operation = make_operation(vm)
     step = operation.steps.first() or operation.steps.create(number=1, kind="prepare", at=operation.created_at)
     event = Event.objects.create(code=61, message="web01 went down.", vm=vm)
-    row = {"operation": operation, "operationstep": step, "event": event}[model]
+    change = ConfigurationChange.objects.create(vm=vm, values={"vcpus": 4}, actor_name="grace")
+    rows = {"operation": operation, "operationstep": step, "event": event, "configurationchange": change}
+    row = rows[model]
     assert client.get(url(model, "change", row.pk)).status_code == 200
     assert client.post(url(model, "change", row.pk), {"message": "it never happened"}).status_code == 403
     assert client.post(url(model, "delete", row.pk), {"post": "yes"}).status_code == 403
@@ -69,6 +72,16 @@ def test_a_policy_is_set_with_its_event(client: Client, vm: VirtualMachine) -> N
     vm.refresh_from_db()
     assert (vm.force_power_off, vm.graceful_delay) == (True, 45)
     assert "Power-down policy of web01 changed" in Event.objects.get(vm=vm).message
+
+
+def test_the_options_are_set_with_their_event_and_what_somebody_else_set_meanwhile_stays(
+    client: Client, vm: VirtualMachine
+) -> None:
+    page = url("virtualmachine", "change", vm.pk)
+    assert client.post(page, {"force_power_off": "unknown", "stateless": "on"}).status_code == 302
+    vm.refresh_from_db()
+    assert (vm.stateless, vm.restart_inside, vm.force_power_off) == (True, False, None)
+    assert Event.objects.get(vm=vm).message == "Policy of web01 changed: stateless on."
 
 
 @pytest.mark.behaviour(4)
@@ -98,6 +111,19 @@ def test_a_power_action_leads_to_the_confirmation_of_the_pages(client: Client, v
     assert answer["Location"] == f"/vms/{action.replace('_', '-')}/?vm={vm.pk}"
     assert client.get(answer["Location"]).status_code == 200
     assert not Operation.objects.exists()
+
+
+def test_run_once_leads_to_its_dialog_for_one_vm_and_nowhere_for_several(
+    client: Client, make_vm: Callable[..., VirtualMachine]
+) -> None:
+    one, two = make_vm("a"), make_vm("b")
+    chosen = {"action": "ask_run_once", "_selected_action": [str(one.pk)]}
+    answer = client.post(url("virtualmachine", "changelist"), chosen)
+    assert answer["Location"] == f"/vms/run-once/?vm={one.pk}"
+    chosen["_selected_action"] = [str(one.pk), str(two.pk)]
+    answer = client.post(url("virtualmachine", "changelist"), chosen, follow=True)
+    assert answer.redirect_chain == [(url("virtualmachine", "changelist"), 302)]
+    assert "Run once is for one virtual machine at a time." in answer.content.decode()
 
 
 def test_only_the_power_actions_one_may_do_are_offered(log_in: LogIn, viewer: User, vm: VirtualMachine) -> None:

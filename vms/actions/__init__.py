@@ -19,8 +19,9 @@ from vms.actions.asking import (
 )
 from vms.actions.common import Refused
 from vms.actions.configuring import configure, revert, waiting_changes
+from vms.actions.editing import SettingChange, edit
 from vms.actions.hosts import HostTaken, add_host, change_host, check_host, remove_host
-from vms.actions.policy import set_defaults, set_policy
+from vms.actions.policy import set_defaults, set_options, set_policy
 from vms.actions.steering import cancel, extend, force_now
 from vms.actions.verdicts import refusal_text, verdict_for
 
@@ -28,11 +29,13 @@ __all__ = [
     "HostTaken",
     "Preview",
     "Refused",
+    "SettingChange",
     "add_host",
     "cancel",
     "change_host",
     "check_host",
     "configure",
+    "edit",
     "extend",
     "force_now",
     "power_cycle",
@@ -48,6 +51,7 @@ __all__ = [
     "run",
     "run_once",
     "set_defaults",
+    "set_options",
     "set_policy",
     "shut_down",
     "suspend",

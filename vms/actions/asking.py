@@ -13,6 +13,7 @@ from vms import labels, permissions, tasks
 from vms.actions.common import ATTEMPTS, Actor, Refused
 from vms.actions.configuring import waiting_changes
 from vms.actions.verdicts import refusal_text, verdict_for
+from vms.domain.configuration import Change
 from vms.domain.errors import PolicyError
 from vms.domain.plan import Plan, Situation, Subject, plan
 from vms.domain.policy import Policy, Setting, effective
@@ -20,7 +21,7 @@ from vms.domain.power import GRACEFUL_ACTIONS, RUNNING_ACTIONS, Action, VmStatus
 from vms.domain.run_options import AS_STORED, RunOptions
 from vms.domain.run_options import check as check_options
 from vms.engine import journal, sync
-from vms.models import Operation, PortalDefaults, VirtualMachine
+from vms.models import ConfigurationChange, Operation, PortalDefaults, VirtualMachine
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,7 @@ def _accept(
             raise Refused(refusal_text(action, locked, verdict, active), active)
         if action is Action.RUN_ONCE:
             check_options(options, has_cd_drive=locked.stored.cd_image is not None)
-        situation = _situation(action, locked, options)
+        situation = _situation(action, locked, options, waiting_changes(locked))
         policy = _policy(action, locked, override, PortalDefaults.load().setting, situation)
         intended = plan(action, policy, situation, _subject(locked))
         if not intended.possible:
@@ -206,8 +207,20 @@ def previews(
     """
     running = Operation.objects.filter(vm__in=vms).active().select_related("vm__host")
     active = {operation.vm_id: operation for operation in running}
+    waiting = ConfigurationChange.objects.waiting_for(vms)
     default = PortalDefaults.load().setting
-    return [_preview(vm, action, override or Setting(), options, active.get(vm.pk), default) for vm in vms]
+    return [
+        _preview(
+            vm,
+            action,
+            override or Setting(),
+            options,
+            vm.pending_with(waiting.get(vm.pk, ())),
+            active.get(vm.pk),
+            default,
+        )
+        for vm in vms
+    ]
 
 
 def _preview(
@@ -215,13 +228,14 @@ def _preview(
     action: Action,
     override: Setting,
     options: RunOptions,
+    changes: tuple[Change, ...],
     active: Operation | None,
     default: Setting,
 ) -> Preview:
     verdict = verdict_for(action, vm, active)
     if not verdict.allowed:
         return Preview(vm, action, refusal_text(action, vm, verdict, active), None, active)
-    situation = _situation(action, vm, options)
+    situation = _situation(action, vm, options, changes)
     intended = plan(action, _policy(action, vm, override, default, situation), situation, _subject(vm))
     refusal = None if intended.possible else str(labels.PLAN[intended.steps[-1].kind]) + "."
     return Preview(vm, action, refusal, intended, active)
@@ -232,13 +246,13 @@ def _subject(vm: VirtualMachine) -> Subject:
     return Subject(vm.name, vm.host.name, VmStatus(vm.status), up_since)
 
 
-def _situation(action: Action, vm: VirtualMachine, options: RunOptions) -> Situation:
+def _situation(action: Action, vm: VirtualMachine, options: RunOptions, changes: tuple[Change, ...]) -> Situation:
     if action is not Action.RUN_ONCE:
         # Saved memory belongs to the disks as they were, and to the configuration it was saved with.
         options = RunOptions(stateless=vm.stateless and action in RUNNING_ACTIONS and not vm.managed_save)
     elif vm.stateless:
         options = replace(options, stateless=True)
-    return Situation(vm.seen, waiting_changes(vm), vm.restart_inside, options)
+    return Situation(vm.seen, changes, vm.restart_inside, options)
 
 
 def _policy(

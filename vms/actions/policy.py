@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+
 from django.db import transaction
 
-from vms import permissions
+from vms import labels, permissions, tasks
 from vms.actions.common import Actor
 from vms.domain.errors import PolicyError
-from vms.domain.policy import MAX_DELAY, Setting, check_vm_setting
+from vms.domain.policy import MAX_DELAY, Option, Setting, check_vm_setting
 from vms.engine import sync
 from vms.engine.records import Code, record
 from vms.models import PortalDefaults, VirtualMachine
@@ -31,6 +34,26 @@ def set_policy(actor: Actor, vm: VirtualMachine, setting: Setting) -> None:
     vm.force_power_off, vm.graceful_delay = setting.force, setting.delay
 
 
+def set_options(actor: Actor, vm: VirtualMachine, options: Mapping[Option, bool]) -> None:
+    """Set what a VM's policy says besides; options that are not named stay.
+
+    Raises:
+        PermissionDenied: The actor may not edit this VM.
+    """
+    permissions.require(permissions.may_change(actor, vm))
+    with sync.locked(vm.pk) as locked:
+        changed = {option: value for option, value in options.items() if getattr(locked, option) is not value}
+        if not changed:
+            return
+        VirtualMachine.objects.filter(pk=vm.pk).update(**changed)
+        said = ", ".join(f"{str(labels.OPTION[option]).lower()} {_SWITCH[value]}" for option, value in changed.items())
+        record(Code.VM_UPDATED, f"Policy of {vm.name} changed: {said}.", vm=locked, actor=actor)
+        # A worker sees to it that a restart by the guest ends the run, or no longer does.
+        transaction.on_commit(partial(tasks.wake, vm.pk))
+    for option, value in changed.items():
+        setattr(vm, option, value)
+
+
 def set_defaults(actor: Actor, *, force: bool, delay: int) -> None:
     """Set the policy of every VM that has not set its own.
 
@@ -52,6 +75,9 @@ def set_defaults(actor: Actor, *, force: bool, delay: int) -> None:
         PortalDefaults.objects.update_or_create(id=1, defaults={"force": force, "graceful_delay": delay})
         message = f"Portal default of the power-down policy changed from {_setting_text(was)} to {_setting_text(now)}."
         record(Code.DEFAULTS_CHANGED, message, actor=actor)
+
+
+_SWITCH = {True: "on", False: "off"}
 
 
 def _setting_text(setting: Setting) -> str:

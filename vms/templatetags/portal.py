@@ -13,11 +13,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from vms import host_words, labels, permissions
+from vms.domain.configuration import Part
 from vms.domain.observation import Proof
 from vms.domain.operation import Outcome
-from vms.domain.plan import PlanKind
+from vms.domain.plan import Consequence, PlanKind
 from vms.domain.power import Action, VmStatus
-from vms.models import Operation
+from vms.models import ConfigurationChange, Operation
 
 register = template.Library()
 
@@ -80,6 +81,36 @@ def plan_word(kind: str) -> str:
 def plan_short(kind: str) -> str:
     """Return one step of a plan in a word or two."""
     return str(labels.PLAN_SHORT[PlanKind(kind)])
+
+
+@register.filter
+def consequence_word(consequence: str) -> str:
+    """Return the sentence for what an operation brings about besides."""
+    return str(labels.CONSEQUENCE[Consequence(consequence)])
+
+
+@register.filter
+def part_word(part: str) -> str:
+    """Return the name of a part of a configuration."""
+    return str(labels.PART[Part(part)])
+
+
+@register.filter
+def part_value(value: Any, part: str) -> str:
+    """Return one part of a configuration in words."""
+    return labels.part_value(Part(part), value)
+
+
+@register.filter
+def asked_for(change: ConfigurationChange) -> str:
+    """Return what a change of a configuration is about."""
+    return labels.changed_parts(change.values, change.reverts)
+
+
+@register.filter
+def run_words(operation: Operation) -> list[str]:
+    """Return what the run that an operation starts does differently."""
+    return labels.run_options(operation.run_options)
 
 
 @register.filter

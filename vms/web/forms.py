@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from vms import labels
-from vms.domain.errors import PolicyError
+from vms.domain.errors import ConfigurationError, PolicyError
 from vms.domain.policy import MAX_DELAY, Origin, Setting, check_delay, check_vm_setting
 from vms.domain.power import GRACEFUL_ACTIONS, Action
 from vms.models import Operation
@@ -53,6 +53,20 @@ class DelayField(forms.CharField):
         return int(text)
 
 
+class ReasonField(forms.CharField):
+    """Why a person asks for a power action, in their own words."""
+
+    def __init__(self) -> None:
+        """Build it."""
+        super().__init__(
+            label=gettext_lazy("Reason"),
+            required=False,
+            max_length=_REASON_LENGTH,
+            help_text=gettext_lazy("Optional. Kept with the operation and its events."),
+            widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        )
+
+
 class PolicyForm(forms.Form):
     """What every form about a power-down policy can do: say what is wrong with one at its field."""
 
@@ -68,16 +82,18 @@ class PolicyForm(forms.Form):
         self.add_error(error.field if error.field in self.fields else None, sentence)
 
 
+class ConfigurationForm(forms.Form):
+    """What every form about a configuration can do: say what is wrong with a part of it at its field."""
+
+    def add_configuration_error(self, error: ConfigurationError) -> None:
+        """Put the domain's refusal at the field it is about."""
+        self.add_error(error.part if error.part in self.fields else None, str(labels.CONFIGURATION_ERROR[error.code]))
+
+
 class ActionForm(PolicyForm):
     """What the confirmation asks: a reason, and for graceful actions an override of the policy for once."""
 
-    reason = forms.CharField(
-        label=gettext_lazy("Reason"),
-        required=False,
-        max_length=_REASON_LENGTH,
-        help_text=gettext_lazy("Optional. Kept with the operation and its events."),
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
-    )
+    reason = ReasonField()
     force = forms.TypedChoiceField(
         label=gettext_lazy("If the guest does not shut down in time"),
         required=False,
@@ -149,7 +165,7 @@ class VmPolicyForm(PolicyForm):
 
     def __init__(self, *args: Any, default: Setting, setting: Setting, **kwargs: Any) -> None:
         """Build it from what the VM has set and what the portal's default is."""
-        kwargs["initial"] = {
+        kwargs["initial"] = kwargs.get("initial", {}) | {
             "force": default.force if setting.force is None else setting.force,
             "force_default": setting.force is None,
             "graceful_delay": setting.delay,

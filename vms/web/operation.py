@@ -105,9 +105,7 @@ def _steer(request: Request, operation_id: UUID, change: Callable[[Operation], N
     try:
         change(operation)
     except actions.Refused as refused:
-        context = {"title": _("Not possible any more"), "refusal": str(refused), "operation": refused.operation}
-        folder = "operations/fragments" if request.htmx else "operations"
-        return answers.refresh(render(request, f"{folder}/operation_refused.html", context, status=409))
+        return answers.refused(request, _("Not possible any more"), refused)
     message = said % {"vm": operation.vm.name}
     if request.htmx:
         return answers.refresh(answers.toast(HttpResponse(status=204), message))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path, register_converter
 
 from vms.domain.power import Action
-from vms.web import event, host, learned, operation, vm_action, vm_edit, vm_list
+from vms.web import event, host, learned, operation, vm_action, vm_edit, vm_list, vm_pending, vm_run_once
 
 
 class ActionConverter:
@@ -31,6 +31,12 @@ urlpatterns = [
     path("vms/<uuid:vm_id>/menu/", vm_list.vm_menu, name="vm_menu"),
     path("vms/<uuid:vm_id>/edit/", vm_edit.vm_edit, name="vm_edit"),
     path("vms/<uuid:vm_id>/learned/", learned.vm_learned, name="vm_learned"),
+    path("vms/<uuid:vm_id>/pending/", vm_pending.vm_pending, name="vm_pending"),
+    path("vms/<uuid:vm_id>/pending/changes/", vm_pending.vm_pending_changes, name="vm_pending_changes"),
+    path("vms/<uuid:vm_id>/pending/revert/", vm_pending.vm_revert, name="vm_revert"),
+    # Before the other actions: their page knows no options of a run.
+    path("vms/run-once/", vm_run_once.vm_run_once, name="vm_run_once"),
+    path("vms/run-once/plan/", vm_run_once.vm_run_once_plan, name="vm_run_once_plan"),
     path("vms/<action:action>/", vm_action.vm_action, name="vm_action"),
     path("vms/<action:action>/plan/", vm_action.vm_action_plan, name="vm_action_plan"),
     path("defaults/", vm_edit.portal_defaults, name="portal_defaults"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,6 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
-from structlog.contextvars import bind_contextvars, get_contextvars
 
 from vms import actions, labels, permissions, queries
 from vms.actions import Preview
@@ -26,11 +24,10 @@ from vms.models import Operation, VirtualMachine
 from vms.queries import VmRow
 from vms.web import answers, controls
 from vms.web.access import Request, needs
+from vms.web.correlation import correlation_id
 from vms.web.forms import ActionForm
 from vms.web.learned import learned_of
 from vms.web.selection import selected_rows
-
-_LONGEST_CORRELATION_ID = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,7 @@ class Result:
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs(permissions.VIEW)
 def vm_action(request: Request, action: Action) -> HttpResponse:
-    """Say what an action would do (GET), or have it done (POST)."""
+    """Say what an action would do (GET), or have it done (POST). Run once has a page of its own at its address."""
     rows = selected_rows(request.POST if request.method == "POST" else request.GET)
     _require(request, action, rows)
     form, previews = _judge(request, action, rows)
@@ -135,14 +132,11 @@ def _plan(action: Action, form: ActionForm, previews: list[Preview]) -> dict[str
 
 
 def _submit(request: Request, action: Action, rows: Sequence[VmRow], form: ActionForm) -> list[Result]:
-    correlation_id = str(get_contextvars().get("request_id", ""))
-    if not 0 < len(correlation_id) <= _LONGEST_CORRELATION_ID:
-        correlation_id = str(uuid.uuid4())
-    bind_contextvars(correlation_id=correlation_id)
-    return [_submit_one(request, action, row.vm, form, correlation_id) for row in rows]
+    shared = correlation_id()
+    return [_submit_one(request, action, row.vm, form, shared) for row in rows]
 
 
-def _submit_one(request: Request, action: Action, vm: VirtualMachine, form: ActionForm, correlation_id: str) -> Result:
+def _submit_one(request: Request, action: Action, vm: VirtualMachine, form: ActionForm, shared: str) -> Result:
     try:
         operation = actions.request(
             request.user,
@@ -150,7 +144,7 @@ def _submit_one(request: Request, action: Action, vm: VirtualMachine, form: Acti
             action,
             override=form.override,
             reason=form.cleaned_data["reason"],
-            correlation_id=correlation_id,
+            correlation_id=shared,
         )
     except actions.Refused as refused:
         return Result(vm, refusal=str(refused), in_the_way=refused.operation)
