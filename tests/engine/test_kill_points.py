@@ -69,7 +69,7 @@ def _settle_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decide, "SETTLE", timedelta(seconds=SETTLE))
 
 
-@pytest.mark.behaviour(25)
+@pytest.mark.behaviour(25, 31, 32)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_killed_anywhere_it_ends_as_if_nothing_had_happened(engine: Engine, name: str) -> None:
     points = play(engine, name, range(1, 200), lambda first: [first])
@@ -130,5 +130,9 @@ def check(engine: Engine, scenario: Scenario, vm: VirtualMachine, operation: Ope
     assert engine.status(vm) == (VmStatus.UP if scenario.ends_up else VmStatus.DOWN), case
     assert engine.runs(vm) is scenario.ends_up, case
     assert vm.lease_owner == "", case
+    # Who asked, that a reboot's VM went down, and how it ended: each once.
+    told = list(operation.events.values_list("code", flat=True))
+    reboots = scenario.action is Action.REBOOT and scenario.outcome is not Outcome.GAVE_UP
+    assert len(told) == len(set(told)) == 2 + reboots, (case, told)
     inside = engine.fake.control.inside(str(vm.uuid))
     assert inside["run"] is None or inside["run"]["on_reboot"] == "restart", case
