@@ -75,6 +75,8 @@ class Observation:
         persistent: It is defined, so it will still be there when it is down.
         job: Long-running job in progress.
         reset_ends_run: `on_reboot` of this run is `destroy`: a guest that resets ends the run.
+        run_once: This run was started with other than the stored configuration.
+        stateless: What this run writes to its disks is dropped when it ends.
     """
 
     state: DomainState
@@ -87,6 +89,8 @@ class Observation:
     persistent: bool = True
     job: Job = Job.NONE
     reset_ends_run: bool = False
+    run_once: bool = False
+    stateless: bool = False
 
     @property
     def down(self) -> bool:
@@ -120,6 +124,7 @@ def proof_of_return(seen: Observation, running_since: datetime | None, now: date
 #: What a VM shows while an operation of this kind has not yet brought its VM where it wants it.
 _STATUS_WHILE: dict[Action, VmStatus] = {
     Action.RUN: VmStatus.WAIT_FOR_LAUNCH,
+    Action.RUN_ONCE: VmStatus.WAIT_FOR_LAUNCH,
     Action.SHUT_DOWN: VmStatus.POWERING_DOWN,
     Action.POWER_OFF: VmStatus.POWERING_DOWN,
     Action.REBOOT: VmStatus.REBOOT_IN_PROGRESS,

@@ -6,6 +6,7 @@ No call here waits for a guest. Where the operation has to wait, it is left as a
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
@@ -16,10 +17,10 @@ from django.db import transaction
 from django.utils import timezone
 from structlog.contextvars import bound_contextvars
 
-from vms.domain.decide import Call, Finish, Move, Note, Wait, decide, decide_gone, decide_unreachable
+from vms.domain.decide import LOOK_AGAIN, Call, Finish, Move, Note, Wait, decide, decide_gone, decide_unreachable
 from vms.domain.observation import Observation, proof_of_return
 from vms.domain.operation import Failure, Outcome, StepKind
-from vms.engine import journal, lease, screens, sync
+from vms.engine import configuring, guest_restart, journal, lease, screens, sync
 from vms.engine.screens import Picture
 from vms.hypervisor import connections
 from vms.hypervisor.base import DomainNotFound, HostUnreachable, Hypervisor, HypervisorError
@@ -69,22 +70,46 @@ class _Then(Enum):
 
 def _go_on(vm_id: UUID) -> None:
     vm = VirtualMachine.objects.select_related("host").get(pk=vm_id)
-    row = journal.active(vm_id)
+    with bound_contextvars(vm=str(vm_id)):
+        stored = not vm.change_waits or configuring.apply_waiting(vm)
+        look = _carry_on(vm, stored=stored)
+        if (vm.armed or vm.apply_on_guest_reboot) and look.seen is not None and journal.active(vm_id) is None:
+            guest_restart.tend(vm, look.seen)
+
+
+def _carry_on(vm: VirtualMachine, *, stored: bool) -> _Look:
+    """Carry the active operation on, if there is one, until it has to wait or has ended.
+
+    Args:
+        stored: The host has stored every change of the configuration that was asked for.
+
+    Returns:
+        The last look.
+    """
+    row = journal.active(vm.pk)
     look: _Look | None = None
     for _ in range(_MOVES_AT_ONCE):
-        with bound_contextvars(vm=str(vm_id), **_names(row)):
+        with bound_contextvars(**_names(row)):
             look = look or _look(vm)
             if row is None:
-                return
-            then = _carry_out(row, _decide(row, look), look)
+                return look
+            then = _carry_out(row, _next(row, look, stored=stored), look)
         match then:
             case _Then.REST:
-                return
+                return look
             case _Then.LOOK:
                 look = None
             case _Then.READ:
-                row = journal.active(vm_id)
-    raise RuntimeError(f"the operation of VM {vm_id} does not come to rest")
+                row = journal.active(vm.pk)
+    raise RuntimeError(f"the operation of VM {vm.pk} does not come to rest")
+
+
+def _next(row: Operation, look: _Look, *, stored: bool) -> Move:
+    move = _decide(row, look)
+    if isinstance(move, Call) and move.kind is StepKind.START and not stored:
+        # Never with the old configuration.
+        return Wait(min(look.at + LOOK_AGAIN, row.hard_deadline_at))
+    return move
 
 
 def _names(row: Operation | None) -> dict[str, str]:
@@ -193,29 +218,25 @@ def _answer_to(kind: StepKind, row: Operation, hypervisor: Hypervisor) -> str | 
 def _make(kind: StepKind, row: Operation, hypervisor: Hypervisor) -> str | None:
     """Make one call; returns the run's token when the call was to prepare it."""
     domain = str(row.vm.uuid)
-    match kind:
-        case StepKind.PREPARE:
-            graceful = row.policy is not None
-            return hypervisor.prepare(domain, uuid.uuid4().hex, end_on_reset=graceful)
-        case StepKind.ASK_AGENT:
-            hypervisor.ask_agent(domain)
-        case StepKind.PRESS_BUTTON:
-            hypervisor.press_button(domain)
-        case StepKind.DESTROY:
-            hypervisor.destroy(domain, row.run_token or None)
-        case StepKind.START:
-            hypervisor.start(domain)
-        case StepKind.SAVE:
-            hypervisor.save(domain)
-        case StepKind.RESUME:
-            hypervisor.resume(domain)
-        case StepKind.DISCARD_MEMORY:
-            hypervisor.discard_memory(domain)
-        case StepKind.RELENT:
-            hypervisor.relent(domain)
-        case _:
-            raise ValueError(f"{kind} is not a call")
+    if kind is StepKind.PREPARE:
+        goes_down = row.policy is not None and not row.inside
+        return hypervisor.prepare(domain, uuid.uuid4().hex, end_on_reset=goes_down)
+    _CALLS[kind](hypervisor, domain, row)
     return None
+
+
+#: How each kind of call is made; PREPARE alone has an answer.
+_CALLS: dict[StepKind, Callable[[Hypervisor, str, Operation], None]] = {
+    StepKind.ASK_AGENT: lambda hypervisor, domain, row: hypervisor.ask_agent(domain),
+    StepKind.ASK_RESTART: lambda hypervisor, domain, row: hypervisor.ask_agent(domain, reboot=True),
+    StepKind.PRESS_BUTTON: lambda hypervisor, domain, row: hypervisor.press_button(domain),
+    StepKind.DESTROY: lambda hypervisor, domain, row: hypervisor.destroy(domain, row.run_token or None),
+    StepKind.START: lambda hypervisor, domain, row: hypervisor.start(domain, row.run_options),
+    StepKind.SAVE: lambda hypervisor, domain, row: hypervisor.save(domain),
+    StepKind.RESUME: lambda hypervisor, domain, row: hypervisor.resume(domain),
+    StepKind.DISCARD_MEMORY: lambda hypervisor, domain, row: hypervisor.discard_memory(domain),
+    StepKind.RELENT: lambda hypervisor, domain, row: hypervisor.relent(domain),
+}
 
 
 def _describe(seen: Observation | None) -> str:

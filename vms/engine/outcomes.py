@@ -12,11 +12,13 @@ from vms.models import Event, Operation
 
 _ACCEPTED: dict[Action, Code] = {
     Action.RUN: Code.VM_STARTED_BY_USER,
+    Action.RUN_ONCE: Code.VM_STARTED_BY_USER,
     Action.SHUT_DOWN: Code.VM_SHUTDOWN_INITIATED,
     Action.SUSPEND: Code.VM_SUSPENDING,
 }
 _SUCCEEDED: dict[Action, Code] = {
     Action.RUN: Code.VM_RUN_ON_HOST,
+    Action.RUN_ONCE: Code.VM_RUN_ON_HOST,
     Action.SHUT_DOWN: Code.VM_DOWN,
     Action.POWER_OFF: Code.VM_POWERED_OFF,
     Action.REBOOT: Code.VM_REBOOTED,
@@ -26,6 +28,7 @@ _SUCCEEDED: dict[Action, Code] = {
 }
 _FAILED: dict[Action, Code] = {
     Action.RUN: Code.VM_RUN_FAILED,
+    Action.RUN_ONCE: Code.VM_RUN_FAILED,
     Action.SHUT_DOWN: Code.VM_SHUTDOWN_FAILED,
     Action.POWER_OFF: Code.VM_POWER_DOWN_FAILED,
     Action.REBOOT: Code.VM_REBOOT_FAILED,

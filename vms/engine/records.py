@@ -24,6 +24,7 @@ class Code(IntEnum):
     VM_POWERED_OFF = 33
     VM_UPDATED = 35
     VM_RUN_FAILED = 54
+    VM_UPDATE_FAILED = 58
     VM_DOWN = 61
     VM_SHUTDOWN_INITIATED = 73
     VM_SHUTDOWN_FAILED = 74
@@ -62,10 +63,12 @@ def record(
     host: Host | None = None,
     operation: Operation | None = None,
     actor: User | AnonymousUser | None = None,
+    correlation_id: str = "",
 ) -> Event:
     """Add an event in the caller's transaction, and a log line that says the same.
 
-    It carries the correlation id of its operation, or of the request that it is written in.
+    Args:
+        correlation_id: By default its operation's, or that of the request that it is written in.
     """
     event = Event.objects.create(
         code=code,
@@ -76,7 +79,7 @@ def record(
         operation=operation,
         actor=actor if isinstance(actor, User) else None,
         actor_name=actor.get_username() if actor is not None else "",
-        correlation_id=operation.correlation_id if operation else get_contextvars().get("correlation_id", ""),
+        correlation_id=correlation_id or _correlation_id(operation),
     )
     log.info(
         "event",
@@ -88,3 +91,7 @@ def record(
         correlation_id=event.correlation_id or None,
     )
     return event
+
+
+def _correlation_id(operation: Operation | None) -> str:
+    return operation.correlation_id if operation is not None else str(get_contextvars().get("correlation_id", ""))

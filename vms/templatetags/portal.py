@@ -15,7 +15,7 @@ from django.utils.translation import pgettext
 from vms import labels, permissions
 from vms.domain.observation import Proof
 from vms.domain.operation import Outcome
-from vms.domain.policy import PlanKind
+from vms.domain.plan import PlanKind
 from vms.domain.power import Action, VmStatus
 from vms.models import Operation
 
@@ -67,15 +67,7 @@ def for_how_long(moment: datetime | str | None, until: datetime | None = None) -
     return pgettext("seconds", "%(count)s s") % {"count": seconds}
 
 
-@register.filter
-def memory(size: int) -> str:
-    """Write bytes in the largest binary unit that leaves a short number."""
-    value = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if value < 1024 or unit == "TiB":
-            return f"{value:.0f} {unit}" if value == int(value) or value >= 10 else f"{value:.1f} {unit}"
-        value /= 1024
-    raise AssertionError("unreachable")
+register.filter("memory", labels.memory)
 
 
 @register.filter

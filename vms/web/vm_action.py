@@ -19,7 +19,8 @@ from structlog.contextvars import bind_contextvars, get_contextvars
 from vms import actions, labels, permissions, queries
 from vms.actions import Preview
 from vms.domain.errors import PolicyError
-from vms.domain.policy import PlanKind, Setting
+from vms.domain.plan import PlanKind
+from vms.domain.policy import Setting
 from vms.domain.power import FORCEFUL_ACTIONS, Action
 from vms.models import Operation, VirtualMachine
 from vms.queries import VmRow

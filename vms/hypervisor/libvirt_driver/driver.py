@@ -8,11 +8,14 @@ could be hung, and uses the first.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from typing import Any
 
 import libvirt
 
+from vms.domain.configuration import Part
+from vms.domain.run_options import AS_STORED, RunOptions
 from vms.hypervisor import domain_xml, png
 from vms.hypervisor.base import (
     SCREEN_LIMIT,
@@ -27,7 +30,7 @@ from vms.hypervisor.base import (
     RunChanged,
     Watch,
 )
-from vms.hypervisor.libvirt_driver import events, look
+from vms.hypervisor.libvirt_driver import events, look, runs
 from vms.hypervisor.libvirt_driver.agent import Agents
 from vms.hypervisor.libvirt_driver.errors import translated, translating
 from vms.hypervisor.libvirt_driver.line import SlowLine
@@ -180,17 +183,24 @@ class LibvirtHypervisor:
                 if _is_active(domain):
                     raise
 
-    def start(self, uuid: str) -> None:
+    def start(self, uuid: str, options: RunOptions = AS_STORED) -> None:
         with translating():
             domain = self._domain(uuid)
             if domain.isActive():
                 return
             try:
-                domain.create()
+                if options == AS_STORED:
+                    domain.create()
+                else:
+                    runs.create(self._connection, domain, options)
             except libvirt.libvirtError:
                 # "Already running" has no code of its own.
                 if not _is_active(domain):
                     raise
+
+    def configure(self, uuid: str, values: Mapping[Part, Any], revert: Collection[Part] = ()) -> None:
+        with translating():
+            runs.configure(self._connection, self._domain(uuid), values, revert)
 
     def save(self, uuid: str) -> None:
         saving = self._line.submit(lambda connection: connection.lookupByUUIDString(uuid).managedSave(0))

@@ -8,7 +8,7 @@ import vms.labels
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("vms", "0003_lease_at"),
+        ("vms", "0004_configuration"),
     ]
 
     operations = [
