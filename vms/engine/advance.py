@@ -159,7 +159,10 @@ def _note(row: Operation, move: Note, look: _Look) -> bool:
 
 
 def _finish(row: Operation, move: Finish, look: _Look) -> bool:
-    proof = proof_of_return(look.seen, row.started_at, timezone.now()) if look.seen is not None else None
+    proof = None
+    if look.seen is not None:
+        since = next((step.at for step in reversed(row.journal) if step.kind == StepKind.STARTED), None)
+        proof = proof_of_return(look.seen, since, timezone.now())
     with sync.locked(row.vm_id) as vm:
         if not journal.finish(row, move, look.at, look.error or look.away, proof):
             return False

@@ -197,7 +197,7 @@ def note(row: Operation, move: Note, now: datetime, detail: str = "") -> bool:
         changes["brought_down"] = move.brought_down
     if move.kind is StepKind.WENT_DOWN:
         changes["went_down_at"] = now
-    if move.kind is StepKind.STARTED:
+    if move.kind is StepKind.STARTED and move.brought_down is not Outcome.GUEST_REBOOTED:
         changes["started_at"] = now
     if move.falls_back:
         changes["inside"] = False
@@ -205,7 +205,7 @@ def note(row: Operation, move: Note, now: datetime, detail: str = "") -> bool:
         if not _change(row, **changes):
             return False
         _add_step(row, move.kind, now, answered_at=now, ok=True, detail=detail)
-        if move.brought_down is not None:
+        if move.kind is StepKind.WENT_DOWN:
             outcomes.record_down(row)
         return True
 

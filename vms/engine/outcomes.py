@@ -139,7 +139,7 @@ def record_ended(row: Operation) -> None:
 def _failed(row: Operation) -> Code:
     action = Action(row.action)
     # A reboot that fails once its VM went down is worse news than one that changed nothing.
-    return Code.COLD_REBOOT_FAILED if action is Action.REBOOT and row.brought_down else _FAILED[action]
+    return Code.COLD_REBOOT_FAILED if action is Action.REBOOT and row.went_down_at else _FAILED[action]
 
 
 def _return(row: Operation) -> str:
