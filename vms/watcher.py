@@ -133,7 +133,7 @@ class HostWatcher(threading.Thread):
         if lease.ask_holder_to_look_again(vm.pk):
             # Most of what is heard of a VM is what its worker is doing to it just now.
             return True
-        if Operation.objects.filter(vm=vm).active().exists():
+        if Operation.objects.filter(vm=vm).in_flight().exists():
             # Its operation is what waits for this, and the worker's look is as good as one from here.
             self._wake(vm.pk)
             return True

@@ -16,15 +16,19 @@ from vms.actions.asking import (
     shut_down,
     suspend,
 )
+from vms.actions.bulk import Answer, Asked, cancel_queued, request_each
 from vms.actions.common import Refused
 from vms.actions.policy import set_defaults, set_policy
 from vms.actions.steering import cancel, extend, force_now
 from vms.actions.verdicts import refusal_text, verdict_for
 
 __all__ = [
+    "Answer",
+    "Asked",
     "Preview",
     "Refused",
     "cancel",
+    "cancel_queued",
     "extend",
     "force_now",
     "power_cycle",
@@ -34,6 +38,7 @@ __all__ = [
     "reboot",
     "refusal_text",
     "request",
+    "request_each",
     "resume",
     "run",
     "set_defaults",

@@ -18,10 +18,10 @@ from django.utils import timezone
 from vms.domain.decide import Call, Finish, Move, Note, Wait, decide, decide_gone, decide_unreachable
 from vms.domain.observation import Observation
 from vms.domain.operation import Failure, Outcome, StepKind
-from vms.engine import journal, lease, sync
+from vms.engine import bulk, journal, lease, sync
 from vms.hypervisor import connections
 from vms.hypervisor.base import DomainNotFound, HostUnreachable, Hypervisor, HypervisorError
-from vms.models import Operation, VirtualMachine
+from vms.models import Operation, OperationStep, VirtualMachine
 
 log = structlog.get_logger(__name__)
 
@@ -70,7 +70,7 @@ def _go_on(vm_id: UUID) -> None:
     look = _look(vm)
     row = journal.active(vm_id)
     for _ in range(_MOVES_AT_ONCE):
-        if row is None:
+        if row is None or (row.queued and not look.gone):
             return
         match _carry_out(row, _decide(row, look), look):
             case _Then.REST:
@@ -107,6 +107,8 @@ def _finish(row: Operation, move: Finish, look: _Look) -> bool:
         if not journal.finish(row, move, look.at, look.error):
             return False
         sync.settle(vm, None, reachable=move.failure is not Failure.HOST_UNREACHABLE)
+        if row.bulk_id is not None:
+            bulk.fill(row.bulk_id)
         return True
 
 
@@ -144,7 +146,7 @@ def _decide(row: Operation, look: _Look) -> Move:
 
 def _call(row: Operation, call: Call, look: _Look) -> _Then:
     """Write a call down, make it, and write its answer down."""
-    step = journal.begin_call(row, call, timezone.now())
+    step = _begin_call(row, call)
     if step is None:
         return _Then.READ
     try:
@@ -166,6 +168,17 @@ def _call(row: Operation, call: Call, look: _Look) -> _Then:
             look.seen = replace(look.seen, run_token=token)
             return _Then.DECIDE
     return _Then.LOOK
+
+
+def _begin_call(row: Operation, call: Call) -> OperationStep | None:
+    """Write a call down. With the first call of an operation that has queued, the VM's status moves."""
+    if not row.was_queued or row.journal:
+        return journal.begin_call(row, call, timezone.now())
+    with sync.locked(row.vm_id) as vm:
+        step = journal.begin_call(row, call, timezone.now())
+        if step is not None:
+            sync.settle(vm, row)
+        return step
 
 
 def _make(kind: StepKind, row: Operation, hypervisor: Hypervisor) -> str | None:

@@ -48,9 +48,10 @@ def _subject(row: Operation) -> str:
 def record_accepted(row: Operation) -> None:
     """Say who asked for what, and why."""
     reason = f" Reason: {row.reason}" if row.reason else ""
+    queues = " It queues until others of the same request have ended." if row.queued else ""
     record(
         _ACCEPTED.get(Action(row.action), Code.ACCEPTED),
-        f"{_subject(row)} was asked for by {row.actor_name}.{reason}",
+        f"{_subject(row)} was asked for by {row.actor_name}.{queues}{reason}",
         vm=row.vm,
         operation=row,
         actor=row.actor,
@@ -63,6 +64,18 @@ def record_steered(row: Operation, kind: StepKind, actor: User | AnonymousUser, 
     record(
         _STEERED[kind],
         f"{_subject(row)}: {actor.get_username()} chose {labels.STEP[kind]}{suffix}.",
+        vm=row.vm,
+        operation=row,
+        actor=actor,
+    )
+
+
+def record_dropped(row: Operation, actor: User | AnonymousUser) -> None:
+    """Say that an operation was taken off its queue."""
+    record(
+        Code.CANCEL_REQUESTED,
+        f"{_subject(row)} was cancelled by {actor.get_username()} while it queued. Nothing was asked of the guest.",
+        severity=Event.Severity.WARNING,
         vm=row.vm,
         operation=row,
         actor=actor,
