@@ -41,7 +41,7 @@ def wake_released(vm_ids: Iterable[UUID], **_: object) -> None:
 
 def _wake_all(vm_ids: Iterable[UUID], since: datetime) -> None:
     for vm_id in vm_ids:
-        if not wake(vm_id, queues.DUE, since=since):
+        if not wake(vm_id, queue=queues.DUE, since=since):
             # Each attempt may take a second. They all come due again.
             return
 
