@@ -19,7 +19,7 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from vms import queues, tasks
-from vms.engine import lease, sweep, sync
+from vms.engine import guest_restart, journal, lease, sweep, sync
 from vms.hypervisor import connections
 from vms.hypervisor.base import DomainEvent, DomainNotFound, EventKind, HostUnreachable, HypervisorError, Watch
 from vms.models import Host, Operation, VirtualMachine
@@ -130,10 +130,16 @@ class HostWatcher(threading.Thread):
         vm = VirtualMachine.objects.filter(host=self.host, uuid=UUID(event.uuid)).first()
         if vm is None:
             return event.kind is EventKind.UNDEFINED
+        if event.kind is EventKind.RESET:
+            journal.guest_reset(vm.pk, event.at)
+        operation = Operation.objects.filter(vm=vm).in_flight().only("correlation_id").first()
+        if operation is not None:
+            names = {"operation": str(operation.pk), "correlation_id": operation.correlation_id}
+            log.info("heard of a VM in an operation", told=str(event.kind), vm=str(vm.pk), **names)
         if lease.ask_holder_to_look_again(vm.pk):
             # Most of what is heard of a VM is what its worker is doing to it just now.
             return True
-        if Operation.objects.filter(vm=vm).in_flight().exists():
+        if operation is not None:
             # Its operation is what waits for this, and the worker's look is as good as one from here.
             self._wake(vm.pk)
             return True
@@ -155,6 +161,8 @@ class HostWatcher(threading.Thread):
             log.warning("domain cannot be looked at", vm=str(vm.pk), error=str(error))
         else:
             sync.apply(vm, domain, at)
+            if guest_restart.untended(vm) or Operation.objects.filter(vm=vm).in_flight().exists():
+                self._wake(vm.pk)
 
     def _wake(self, vm_id: UUID, queue: str = queues.NOW) -> None:
         if not tasks.wake(vm_id, queue):

@@ -29,7 +29,7 @@ STILL: list[tuple[Observation, set[Action]]] = [
     (RUNS, {*GO_DOWN, Action.SUSPEND, Action.RUN, Action.RESUME}),
     (WITHOUT_AGENT, {*GO_DOWN, Action.SUSPEND, Action.RUN, Action.RESUME}),
     (SLEEPS, {*GO_DOWN, Action.SUSPEND, Action.RUN, Action.RESUME}),
-    (DOWN, {Action.RUN, Action.SHUT_DOWN, Action.POWER_OFF}),
+    (DOWN, {Action.RUN, Action.RUN_ONCE, Action.SHUT_DOWN, Action.POWER_OFF}),
     (SUSPENDED, {Action.RUN, Action.RESUME, Action.POWER_OFF, Action.SUSPEND}),
     (PAUSED, {Action.RUN, Action.RESUME, Action.POWER_OFF, Action.POWER_CYCLE}),
     (MOVES, set()),

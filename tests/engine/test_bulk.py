@@ -17,6 +17,7 @@ from tests.engine.harness import Engine, at_once
 from tests.support.fake import most_at_once
 from vms import actions
 from vms.actions import asking
+from vms.domain.configuration import MIB, Part
 from vms.domain.operation import Failure, Outcome, Stage
 from vms.domain.policy import Setting
 from vms.domain.power import Action, VmStatus
@@ -308,6 +309,28 @@ def test_a_request_that_nothing_came_of_leaves_nothing_behind(engine: Engine) ->
     assert (asked.bulk, asked.accepted) == (None, [])
     assert not Bulk.objects.exists()
     assert not BulkRefusal.objects.exists()
+
+
+@pytest.mark.behaviour(12, 33)
+@pytest.mark.parametrize(("action", "runs"), [(Action.REBOOT, True), (Action.POWER_OFF, False)])
+def test_a_guest_that_restarts_in_the_queue_is_started_cold_unless_it_was_to_go_down(
+    engine: Engine, action: Action, runs: bool
+) -> None:
+    set_cap(1)
+    first, armed = engine.define("first", STUBBORN), engine.define("armed", STUBBORN)
+    VirtualMachine.objects.filter(pk=armed.pk).update(apply_on_guest_reboot=True)
+    _, queued = ask(engine, [first, armed], action, LONG if action is Action.REBOOT else None)
+    actions.configure(engine.admin, armed, {Part.MEMORY: 256 * MIB})
+    advance(armed.pk)
+    run = engine.fake.control.inside(str(armed.uuid))["run"]
+    assert run["on_reboot"] == "destroy", "it is armed though something queues for it"
+    engine.fake.control.hand(str(armed.uuid), "guest_reboot")
+    engine.list_domains()
+    queued.refresh_from_db()
+    assert queued.outcome == (Outcome.SUPERSEDED if runs else "")
+    expected = VmStatus.UP if runs else VmStatus.DOWN
+    engine.run(lambda: stages([queued]) == ["ended"] and engine.status(armed) == expected, "it is as it was to be")
+    assert engine.calls(armed) == (["start"] if runs else [])
 
 
 # Crashes and races

@@ -13,11 +13,13 @@ from vms.actions.asking import (
     request,
     resume,
     run,
+    run_once,
     shut_down,
     suspend,
 )
 from vms.actions.bulk import Answer, Asked, cancel_queued, request_each
 from vms.actions.common import Refused
+from vms.actions.configuring import configure, revert, waiting_changes
 from vms.actions.policy import set_defaults, set_policy
 from vms.actions.steering import cancel, extend, force_now
 from vms.actions.verdicts import refusal_text, verdict_for
@@ -29,6 +31,7 @@ __all__ = [
     "Refused",
     "cancel",
     "cancel_queued",
+    "configure",
     "extend",
     "force_now",
     "power_cycle",
@@ -40,10 +43,13 @@ __all__ = [
     "request",
     "request_each",
     "resume",
+    "revert",
     "run",
+    "run_once",
     "set_defaults",
     "set_policy",
     "shut_down",
     "suspend",
     "verdict_for",
+    "waiting_changes",
 ]

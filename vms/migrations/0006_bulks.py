@@ -13,7 +13,7 @@ import vms.labels
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("vms", "0003_lease_at"),
+        ("vms", "0005_records"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
