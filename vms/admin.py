@@ -21,7 +21,17 @@ from vms import actions, labels, permissions
 from vms.domain.errors import PolicyError
 from vms.domain.policy import Option, Setting, check_vm_setting
 from vms.domain.power import Action
-from vms.models import ConfigurationChange, Event, Host, Operation, OperationStep, PortalDefaults, VirtualMachine
+from vms.models import (
+    Bulk,
+    BulkRefusal,
+    ConfigurationChange,
+    Event,
+    Host,
+    Operation,
+    OperationStep,
+    PortalDefaults,
+    VirtualMachine,
+)
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -103,7 +113,7 @@ class PortalDefaultsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def save_model(self, request: HttpRequest, obj: PortalDefaults, form: Any, change: bool) -> None:
         """Have the action change them."""
-        actions.set_defaults(request.user, force=obj.force, delay=obj.graceful_delay)
+        actions.set_defaults(request.user, force=obj.force, delay=obj.graceful_delay, bulk_in_flight=obj.bulk_in_flight)
         obj.id = 1
 
 
@@ -231,6 +241,31 @@ class OperationAdmin(ReadOnly):
     search_fields = ("vm__name", "actor_name", "correlation_id", "reason")
     date_hierarchy = "created_at"
     inlines = (StepInline,)
+
+
+class RefusalInline(admin.TabularInline):  # type: ignore[type-arg]
+    """The VMs that a bulk leaves alone."""
+
+    model = BulkRefusal
+    fields = ("position", "vm", "reason")
+    readonly_fields = fields
+    can_delete = False
+    extra = 0
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+
+@admin.register(Bulk)
+class BulkAdmin(ReadOnly):
+    """Requests for several VMs at once."""
+
+    list_display = ("created_at", "action", "asked_for", "cap", "actor_name", "reason")
+    list_filter = ("action",)
+    search_fields = ("actor_name", "correlation_id", "reason")
+    date_hierarchy = "created_at"
+    inlines = (RefusalInline,)
 
 
 @admin.register(OperationStep)

@@ -47,6 +47,7 @@ ACTION: dict[Action, Promise] = {
 }
 
 STAGE: dict[Stage, Promise] = {
+    Stage.QUEUED: _("Queued"),
     Stage.ACCEPTED: _("Accepted"),
     Stage.WAITING: _("Waiting for the guest"),
     Stage.DESTROYING: _("Powering off"),
@@ -88,6 +89,10 @@ FAILURE: dict[Failure, Promise] = {
     Failure.STARTED_ELSEWHERE: _("The VM went down, and somebody started it again outside the portal; it is running."),
     Failure.HOST_UNREACHABLE: _("The host could not be reached before the operation's deadline."),
     Failure.DEADLINE: _("The operation was not finished before its deadline."),
+    Failure.CHANGED_IN_QUEUE: _(
+        "While this queued, the VM came into a status that does not allow it, so nothing was done to it. Look at its "
+        "status, and ask again if it is still wanted."
+    ),
 }
 
 STEP: dict[StepKind, Promise] = {
@@ -291,6 +296,7 @@ POLICY_ERROR: dict[str, Promise] = {
     "asks_no_guest": _("This action asks no guest, so no policy applies to it."),
     "range": _("Enter whole seconds from 0 to 3600."),
     "default_range": _("Enter whole seconds from 1 to 3600."),
+    "in_flight_range": _("Enter a whole number from 1 to 1000."),
     "zero_needs_force": _(
         "0 seconds means no wait at all, which is only possible when the VM may be powered off. Tick the checkbox, or "
         "enter at least 1 second."

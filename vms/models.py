@@ -22,7 +22,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from vms import labels
-from vms.domain import host_uri, policy
+from vms.domain import bulk, host_uri, policy
 from vms.domain import operation as op
 from vms.domain.configuration import Change, Configuration, Part, pending
 from vms.domain.observation import DomainState, DownReason, Job, Observation, Proof
@@ -30,6 +30,7 @@ from vms.domain.power import Action, VmStatus
 from vms.domain.run_options import RunOptions
 
 _ENDED = op.Stage.ENDED.value
+_QUEUED = op.Stage.QUEUED.value
 #: No picture of a screen is kept that is larger, in bytes.
 SCREEN_LIMIT = 4 * 1024 * 1024
 
@@ -131,7 +132,7 @@ class HostCheck(models.Model):
 
 
 class PortalDefaults(models.Model):
-    """The power-down policy of VMs that have not set their own. One row."""
+    """The power-down policy of VMs that have not set their own, and the cap of bulks. One row."""
 
     id = models.SmallAutoField(primary_key=True)
     force = models.BooleanField(_("power off if the guest does not shut down in time"), default=policy.FACTORY_FORCE)
@@ -141,6 +142,12 @@ class PortalDefaults(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(policy.MAX_DELAY)],
         help_text=_("Seconds to wait for the guest, 1 to 3600."),
     )
+    bulk_in_flight = models.PositiveIntegerField(
+        _("virtual machines of one request at a time"),
+        default=bulk.FACTORY_IN_FLIGHT,
+        validators=[MinValueValidator(1), MaxValueValidator(bulk.MAX_IN_FLIGHT)],
+        help_text=_("1 to 1000. At most so many of one request are worked on at a time; the rest queue."),
+    )
 
     class Meta:
         verbose_name = _("portal defaults")
@@ -149,6 +156,9 @@ class PortalDefaults(models.Model):
             models.CheckConstraint(condition=Q(id=1), name="portal_defaults_one_row"),
             models.CheckConstraint(
                 condition=Q(graceful_delay__range=(1, policy.MAX_DELAY)), name="portal_defaults_delay_range"
+            ),
+            models.CheckConstraint(
+                condition=Q(bulk_in_flight__range=(1, bulk.MAX_IN_FLIGHT)), name="portal_defaults_in_flight_range"
             ),
         ]
 
@@ -322,12 +332,51 @@ class VirtualMachine(models.Model):
         )
 
 
+class Bulk(models.Model):
+    """One action on several VMs, asked for at once. Its operations are in flight up to a cap; the others queue."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    action = models.CharField(_("action"), max_length=16, choices=labels.action_choices)
+    asked_for = models.PositiveIntegerField(_("virtual machines asked for"))
+    cap = models.PositiveIntegerField(_("at most in flight"))
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", verbose_name=_("asked by")
+    )
+    actor_name = models.CharField(_("asked by"), max_length=150)
+    reason = models.CharField(_("reason"), max_length=500, blank=True)
+    correlation_id = models.CharField(_("correlation id"), max_length=36, db_index=True)
+    created_at = models.DateTimeField(_("accepted"), default=timezone.now, db_index=True)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        verbose_name = _("bulk request")
+        verbose_name_plural = _("bulk requests")
+        constraints = [
+            models.CheckConstraint(condition=Q(cap__range=(1, bulk.MAX_IN_FLIGHT)), name="bulk_cap_range"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()} × {self.asked_for}"
+
+    def get_absolute_url(self) -> str:
+        """Return the address of the bulk's page."""
+        return reverse("bulk_detail", args=[self.pk])
+
+
 class OperationQuerySet(models.QuerySet["Operation"]):
     """Operations, by how far they are."""
 
     def active(self) -> OperationQuerySet:
-        """Those that have not ended."""
+        """Those that have not ended, queued ones included."""
         return self.exclude(stage=_ENDED)
+
+    def queued(self) -> OperationQuerySet:
+        """Those that wait for others of their bulk to end."""
+        return self.filter(stage=_QUEUED)
+
+    def in_flight(self) -> OperationQuerySet:
+        """Those whose VM is acted upon, or about to be."""
+        return self.exclude(stage__in=(_QUEUED, _ENDED))
 
 
 class Operation(models.Model):
@@ -352,6 +401,14 @@ class Operation(models.Model):
     reason = models.CharField(_("reason"), max_length=500, blank=True)
     correlation_id = models.CharField(_("correlation id"), max_length=36, db_index=True)
 
+    bulk = models.ForeignKey(
+        Bulk, null=True, on_delete=models.PROTECT, related_name="operations", verbose_name=_("bulk request")
+    )
+    #: Its place in the list that was asked for, from 1: the order of the queue.
+    bulk_position = models.PositiveIntegerField(null=True)
+    was_queued = models.BooleanField(default=False)
+    left_queue_at = models.DateTimeField(_("left the queue"), null=True)
+
     requested_force = models.BooleanField(_("requested force"), null=True)
     requested_delay = models.PositiveIntegerField(_("requested delay"), null=True)
     force = models.BooleanField(_("force"), null=True)
@@ -370,6 +427,7 @@ class Operation(models.Model):
     created_at = models.DateTimeField(_("accepted"), default=timezone.now, db_index=True)
     asked_at = models.DateTimeField(_("guest first asked"), null=True)
     deadline_at = models.DateTimeField(_("end of the graceful delay"), null=True)
+    #: Counted anew when it leaves the queue, and when its guest is first asked.
     hard_deadline_at = models.DateTimeField(_("hard deadline"))
     went_down_at = models.DateTimeField(_("went down"), null=True)
     started_at = models.DateTimeField(_("started"), null=True)
@@ -403,11 +461,18 @@ class Operation(models.Model):
                 | Q(force__isnull=False, delay__isnull=False),
                 name="operation_graceful_has_policy",
             ),
+            models.CheckConstraint(
+                condition=~Q(stage=_QUEUED) | Q(bulk__isnull=False, was_queued=True, left_queue_at__isnull=True),
+                name="operation_queues_in_its_bulk",
+            ),
+            models.UniqueConstraint(fields=["bulk", "bulk_position"], name="operation_one_per_place_in_bulk"),
         ]
         indexes = [
             # What the sweep asks every second.
             models.Index(fields=["wake_at"], condition=~Q(stage=_ENDED), name="operation_due"),
             models.Index(F("vm"), F("created_at").desc(), name="operation_newest_of_vm"),
+            # Which bulks have a queue, and who is next in it.
+            models.Index(fields=["bulk", "bulk_position"], condition=Q(stage=_QUEUED), name="operation_queue"),
         ]
 
     def __str__(self) -> str:
@@ -421,6 +486,21 @@ class Operation(models.Model):
     def active(self) -> bool:
         """True until it has ended."""
         return self.stage != op.Stage.ENDED
+
+    @property
+    def queued(self) -> bool:
+        """True while it waits for others of its bulk to end."""
+        return self.stage == op.Stage.QUEUED
+
+    @property
+    def never_began(self) -> bool:
+        """True when it queues, or ended while it did: nothing was asked of its VM."""
+        return self.was_queued and self.left_queue_at is None
+
+    @property
+    def began_at(self) -> datetime:
+        """When it could begin: accepted, or later, when it left the queue."""
+        return self.left_queue_at or self.created_at
 
     @property
     def succeeded(self) -> bool:
@@ -439,8 +519,8 @@ class Operation(models.Model):
 
     @property
     def seconds_to_go_down(self) -> float | None:
-        """Seconds until it was down: from when its guest was first asked, or from the request where it was not."""
-        return _seconds(self.asked_at or self.created_at, self.went_down_at)
+        """Seconds until it was down: from when its guest was first asked, or from its beginning where it was not."""
+        return _seconds(self.asked_at or self.began_at, self.went_down_at)
 
     @property
     def seconds_down(self) -> float | None:
@@ -473,6 +553,25 @@ class Operation(models.Model):
             force_origin=policy.Origin(self.force_origin),
             delay_origin=policy.Origin(self.delay_origin),
         )
+
+
+class BulkRefusal(models.Model):
+    """A VM of a bulk that its action was not accepted for, and why."""
+
+    bulk = models.ForeignKey(Bulk, on_delete=models.CASCADE, related_name="refusals")
+    vm = models.ForeignKey(
+        VirtualMachine, on_delete=models.CASCADE, related_name="+", verbose_name=_("virtual machine")
+    )
+    position = models.PositiveIntegerField()
+    reason = models.TextField(_("reason"))
+    in_the_way = models.ForeignKey(Operation, null=True, on_delete=models.SET_NULL, related_name="+")
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [models.UniqueConstraint(fields=["bulk", "vm"], name="bulk_refuses_vm_once")]
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 def _seconds(start: datetime | None, end: datetime | None) -> float | None:

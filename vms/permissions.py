@@ -45,6 +45,11 @@ def may(user: Actor, action: Action, vm: VirtualMachine) -> bool:
     return _has(user, ACTION_PERMISSION[action])
 
 
+def may_ask(user: Actor, action: Action) -> bool:
+    """Say whether there is any VM that `user` may do `action` to."""
+    return _has(user, ACTION_PERMISSION[action])
+
+
 def may_view(user: Actor, vm: VirtualMachine | None = None) -> bool:
     """Say whether `user` may see `vm`, or any VM at all."""
     return _has(user, VIEW)

@@ -11,16 +11,18 @@ from typing import TypeVar
 from uuid import UUID
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, F, Max, Model, OuterRef, Prefetch, Q, QuerySet, Subquery, Window
+from django.db.models import Count, Exists, F, Max, Model, OuterRef, Prefetch, Q, QuerySet, Subquery, Window
 from django.db.models.expressions import OrderBy
 from django.db.models.functions import Coalesce, RowNumber
 
 from vms.domain.configuration import Change, Configuration
 from vms.domain.learned import REMEMBERED, Lessons, times
 from vms.domain.observation import Proof
-from vms.domain.operation import Outcome
+from vms.domain.operation import STAGES_IN_FLIGHT, Outcome, Stage
 from vms.domain.power import VmStatus
 from vms.models import (
+    Bulk,
+    BulkRefusal,
     ConfigurationChange,
     Event,
     Host,
@@ -85,12 +87,50 @@ class VmRow:
 
 @dataclass(frozen=True, slots=True)
 class VmBoard:
-    """The list of VMs: one page of rows, and the operations running anywhere."""
+    """The list of VMs: one page of rows, and the bulks and operations running anywhere."""
 
     page: Page[VirtualMachine]
     rows: list[VmRow]
+    bulks: list[BulkProgress]
     running: list[Operation]
     running_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class BulkProgress:
+    """How far a bulk is: how many of its operations are where."""
+
+    bulk: Bulk
+    queued: int
+    in_flight: int
+    ended: int
+
+    @property
+    def accepted(self) -> int:
+        """How many operations it has."""
+        return self.queued + self.in_flight + self.ended
+
+    @property
+    def active(self) -> bool:
+        """True until all of them have ended."""
+        return bool(self.queued or self.in_flight)
+
+
+@dataclass(frozen=True, slots=True)
+class BulkDetail:
+    """One bulk with a page of its operations, in the order of the list.
+
+    Attributes:
+        outcomes: How many of its operations ended how, in the order of the outcomes.
+        refusals: The VMs that it leaves alone.
+        missing: VMs that are neither here nor there: the request was interrupted, or is still being taken in.
+    """
+
+    progress: BulkProgress
+    page: Page[Operation]
+    outcomes: list[tuple[Outcome, int]]
+    refusals: list[BulkRefusal]
+    missing: int
 
 
 def vm_board(condition: Q, sort: str, page: str | int | None) -> VmBoard:
@@ -103,7 +143,7 @@ def vm_board(condition: Q, sort: str, page: str | int | None) -> VmBoard:
     vms = shown_vms().filter(condition).select_related("host")
     found = _page(vms.order_by(*_order(sort)), page)
     running = _running()
-    return VmBoard(found, _rows(found.object_list), list(running[:STRIP_SIZE]), running.count())
+    return VmBoard(found, _rows(found.object_list), _running_bulks(), list(running[:STRIP_SIZE]), running.count())
 
 
 def vm_rows(ids: Iterable[UUID]) -> list[VmRow]:
@@ -152,13 +192,41 @@ def operation_detail(operation_id: UUID) -> Operation:
         Operation.DoesNotExist: There is none of this id.
     """
     return (
-        Operation.objects.select_related("vm__host", "superseded_by", "screen")
+        Operation.objects.select_related("vm__host", "superseded_by", "bulk", "screen")
         .defer("screen__png")
         .prefetch_related(
             Prefetch("steps", OperationStep.objects.order_by("number")),
             Prefetch("events", Event.objects.order_by("id")),
         )
         .get(pk=operation_id)
+    )
+
+
+def bulk_detail(bulk_id: UUID, page: str | int | None) -> BulkDetail:
+    """Return one bulk: how far it is, and a page of its operations.
+
+    Raises:
+        Bulk.DoesNotExist: There is none of this id.
+    """
+    bulk = Bulk.objects.get(pk=bulk_id)
+    operations = Operation.objects.filter(bulk=bulk)
+    counts = {
+        (Stage(stage), outcome): count
+        for stage, outcome, count in operations.order_by().values_list("stage", "outcome").annotate(Count("pk"))
+    }
+    progress = BulkProgress(
+        bulk,
+        queued=sum(count for (stage, _), count in counts.items() if stage is Stage.QUEUED),
+        in_flight=sum(count for (stage, _), count in counts.items() if stage in STAGES_IN_FLIGHT),
+        ended=sum(count for (stage, _), count in counts.items() if stage is Stage.ENDED),
+    )
+    refusals = list(bulk.refusals.select_related("vm", "in_the_way"))
+    return BulkDetail(
+        progress,
+        page=_page(operations.select_related("vm__host").order_by("bulk_position"), page),
+        outcomes=[(outcome, counts[ended]) for outcome in Outcome if (ended := (Stage.ENDED, outcome)) in counts],
+        refusals=refusals,
+        missing=bulk.asked_for - progress.accepted - len(refusals),
     )
 
 
@@ -225,7 +293,23 @@ def shown_vms() -> QuerySet[VirtualMachine]:
 
 
 def _running() -> QuerySet[Operation]:
-    return Operation.objects.active().select_related("vm__host").order_by("created_at", "id")
+    return Operation.objects.in_flight().select_related("vm__host").order_by("created_at", "id")
+
+
+def _running_bulks() -> list[BulkProgress]:
+    def number(condition: Q) -> Count:
+        return Count("operations", filter=condition)
+
+    active = Operation.objects.filter(bulk=OuterRef("pk")).active()
+    bulks = Bulk.objects.filter(Exists(active)).annotate(
+        queued=number(Q(operations__stage=Stage.QUEUED)),
+        under_way=number(Q(operations__stage__in=STAGES_IN_FLIGHT)),
+        ended=number(Q(operations__stage=Stage.ENDED)),
+    )
+    return [
+        BulkProgress(bulk, bulk.queued, bulk.under_way, bulk.ended)
+        for bulk in bulks.order_by("created_at")[:STRIP_SIZE]
+    ]
 
 
 def _rows(vms: Iterable[VirtualMachine] | QuerySet[VirtualMachine]) -> list[VmRow]:

@@ -153,7 +153,7 @@ class HostWatcher(threading.Thread):
             return event.kind is EventKind.UNDEFINED
         if event.kind is EventKind.RESET:
             journal.guest_reset(vm.pk, event.at)
-        operation = Operation.objects.filter(vm=vm).active().only("correlation_id").first()
+        operation = Operation.objects.filter(vm=vm).in_flight().only("correlation_id").first()
         if operation is not None:
             names = {"operation": str(operation.pk), "correlation_id": operation.correlation_id}
             log.info("heard of a VM in an operation", told=str(event.kind), vm=str(vm.pk), **names)
@@ -182,7 +182,7 @@ class HostWatcher(threading.Thread):
             log.warning("domain cannot be looked at", vm=str(vm.pk), error=str(error))
         else:
             sync.apply(vm, domain, at)
-            if guest_restart.untended(vm) or Operation.objects.filter(vm=vm).active().exists():
+            if guest_restart.untended(vm) or Operation.objects.filter(vm=vm).in_flight().exists():
                 self._wake(vm.pk)
 
     def _wake(self, vm_id: UUID, queue: str = queues.NOW) -> None:

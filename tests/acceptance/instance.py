@@ -13,7 +13,7 @@ import sys
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -170,6 +170,14 @@ class Instance:
         for victim in (pid, *children(pid)):
             kill(victim)
         return pid
+
+    def kill_all(self, names: Sequence[str]) -> None:
+        """SIGKILL several processes with their children within the same moment, and wait until all run again."""
+        was = {name: wait_until(lambda name=name: self.pid(name), f"{name} runs") for name in names}  # type: ignore[misc]
+        for victim in [victim for pid in was.values() for victim in (*children(pid), pid)]:
+            kill(victim)
+        for name, pid in was.items():
+            self.wait_restarted(name, pid)
 
     def wait_restarted(self, name: str, was: int) -> None:
         """Wait until a process that was killed runs again."""

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import queue
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
-from tests.engine.death import work_until_killed
+from tests.engine.death import work_together_until_killed, work_until_killed
 from tests.engine.harness import Engine
+from tests.support.fake import most_at_once
 from vms import actions
 from vms.domain import decide
 from vms.domain.operation import Outcome
 from vms.domain.policy import Setting
 from vms.domain.power import Action, VmStatus
 from vms.hypervisor.fake import ACPI_ONLY, OBEDIENT, STUBBORN, Temper
-from vms.models import Operation, VirtualMachine
+from vms.models import Operation, PortalDefaults, VirtualMachine
 
 SETTLE = 0.3
 NO_OVERRIDE = Setting()
@@ -82,6 +85,45 @@ def test_killed_anywhere_it_ends_as_if_nothing_had_happened(engine: Engine, name
 def test_killed_twice_it_ends_as_if_nothing_had_happened(engine: Engine, name: str) -> None:
     seconds = (2, 4, 7, 9, 12)
     assert play(engine, name, range(1, 200, 2), lambda first: [first, seconds[first // 2 % len(seconds)]]) >= 9
+
+
+@pytest.mark.behaviour(25, 33)
+def test_killed_anywhere_in_a_bulk_its_queue_goes_on_one_by_one(engine: Engine) -> None:
+    PortalDefaults.objects.create(id=1, bulk_in_flight=1)
+    size, killed = 3, [True]
+    first = 1
+    while all(killed):
+        points = range(first, first + _AT_ONCE)
+        vms = engine.define_all([OBEDIENT] * (size * len(points)))
+        groups = [vms[begin : begin + size] for begin in range(0, len(vms), size)]
+        operations = [actions.request_each(engine.admin, group, Action.REBOOT).accepted for group in groups]
+        engine.wakes = queue.Queue()
+        killed = work_together_until_killed(
+            ([vm.pk for vm in group], point) for group, point in zip(groups, points, strict=True)
+        )
+        engine.finish_all(operation for each in operations for operation in each)
+        for group, each, point in zip(groups, operations, points, strict=True):
+            case = f"a bulk, killed at {point}"
+            for vm, operation in zip(group, each, strict=True):
+                check(engine, SCENARIOS["reboot, obedient"], vm, operation, case)
+            assert most_at_once(engine.fake.control, [str(vm.uuid) for vm in group]) == 1, case
+            assert in_order(each), case
+        for vm in vms:
+            engine.undefine(vm)
+        engine.drain()
+        first += _AT_ONCE
+    # Three operations of nine points at least, and what lets the second and the third begin is in one with an end.
+    assert points[killed.index(False)] > size * 9, "the points are not all found"
+
+
+def in_order(operations: Sequence[Operation]) -> bool:
+    """Say whether each began after the one before it had ended."""
+    for operation in operations:
+        operation.refresh_from_db()
+    return all(
+        before.ended_at is not None and after.left_queue_at is not None and before.ended_at <= after.left_queue_at
+        for before, after in pairwise(operations)
+    )
 
 
 def play(engine: Engine, name: str, firsts: Sequence[int], deaths: Callable[[int], list[int]]) -> int:

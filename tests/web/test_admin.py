@@ -32,7 +32,16 @@ def url(model: str, page: str, *args: object) -> str:
     return reverse(f"admin:vms_{model}_{page}", args=args)
 
 
-MODELS = ("host", "virtualmachine", "operation", "operationstep", "event", "portaldefaults", "configurationchange")
+MODELS = (
+    "host",
+    "virtualmachine",
+    "bulk",
+    "operation",
+    "operationstep",
+    "event",
+    "portaldefaults",
+    "configurationchange",
+)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -140,12 +149,14 @@ def test_only_the_power_actions_one_may_do_are_offered(log_in: LogIn, viewer: Us
 
 
 def test_the_portal_defaults_are_changed_with_their_event_and_there_is_one_row(client: Client) -> None:
-    form = {"force": "on", "graceful_delay": "90"}
+    form = {"force": "on", "graceful_delay": "90", "bulk_in_flight": "7"}
     assert client.post(url("portaldefaults", "add"), form).status_code == 302
     assert (PortalDefaults.load().force, PortalDefaults.load().graceful_delay) == (True, 90)
+    assert PortalDefaults.load().bulk_in_flight == 7
     assert client.get(url("portaldefaults", "add")).status_code == 403
     assert client.post(url("portaldefaults", "delete", 1), {"post": "yes"}).status_code == 403
-    assert client.post(url("portaldefaults", "change", 1), {"graceful_delay": "30"}).status_code == 302
+    changed = {"graceful_delay": "30", "bulk_in_flight": "7"}
+    assert client.post(url("portaldefaults", "change", 1), changed).status_code == 302
     assert (PortalDefaults.load().force, PortalDefaults.load().graceful_delay) == (False, 30)
     assert Event.objects.filter(message__startswith="Portal default of the power-down policy changed").count() == 2
 

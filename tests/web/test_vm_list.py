@@ -247,7 +247,7 @@ def test_the_menu_of_a_vm_that_is_not_there_is_not_found(log_in: LogIn, viewer: 
     assert log_in(viewer).get(reverse("vm_menu", args=[uuid.uuid4()])).status_code == 404
 
 
-@pytest.mark.parametrize(("url", "queries"), [(LIST, 9), (BOARD, 9)])
+@pytest.mark.parametrize(("url", "queries"), [(LIST, 10), (BOARD, 10)])
 def test_the_list_costs_as_many_queries_for_five_vms_as_for_five_hundred(
     log_in: LogIn,
     operator: User,

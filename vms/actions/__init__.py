@@ -17,6 +17,7 @@ from vms.actions.asking import (
     shut_down,
     suspend,
 )
+from vms.actions.bulk import Answer, Asked, cancel_queued, request_each
 from vms.actions.common import Refused
 from vms.actions.configuring import configure, revert, waiting_changes
 from vms.actions.editing import SettingChange, edit
@@ -26,12 +27,15 @@ from vms.actions.steering import cancel, extend, force_now
 from vms.actions.verdicts import refusal_text, verdict_for
 
 __all__ = [
+    "Answer",
+    "Asked",
     "HostTaken",
     "Preview",
     "Refused",
     "SettingChange",
     "add_host",
     "cancel",
+    "cancel_queued",
     "change_host",
     "check_host",
     "configure",
@@ -46,6 +50,7 @@ __all__ = [
     "refusal_text",
     "remove_host",
     "request",
+    "request_each",
     "resume",
     "revert",
     "run",

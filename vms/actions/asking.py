@@ -20,7 +20,7 @@ from vms.domain.policy import Policy, Setting, effective
 from vms.domain.power import GRACEFUL_ACTIONS, RUNNING_ACTIONS, Action, VmStatus
 from vms.domain.run_options import AS_STORED, RunOptions
 from vms.domain.run_options import check as check_options
-from vms.engine import journal, sync
+from vms.engine import bulk, journal, sync
 from vms.models import ConfigurationChange, Operation, PortalDefaults, VirtualMachine
 
 
@@ -120,12 +120,14 @@ def request(
     options: RunOptions = AS_STORED,
     reason: str = "",
     correlation_id: str = "",
+    place: journal.Place | None = None,
 ) -> Operation:
     """Accept one action on one VM: what every verb above does.
 
     Args:
         override: The policy, for this once.
         options: What a run once does differently.
+        place: Where it stands in a bulk.
 
     Raises:
         PermissionDenied: The actor may not do this to this VM.
@@ -136,7 +138,7 @@ def request(
     permissions.require(permissions.may(actor, action, vm))
     for _ in range(ATTEMPTS):
         try:
-            return _accept(actor, vm, action, override or Setting(), options, reason, correlation_id)
+            return _accept(actor, vm, action, override or Setting(), options, reason, correlation_id, place)
         except (IntegrityError, journal.LostRace):
             # Another request was let in first, or the engine wrote to the operation that was to end. Look anew.
             continue
@@ -151,6 +153,7 @@ def _accept(
     options: RunOptions,
     reason: str,
     correlation_id: str,
+    place: journal.Place | None,
 ) -> Operation:
     with sync.locked(vm.pk) as locked:
         active = journal.active(locked.pk)
@@ -177,13 +180,26 @@ def _accept(
                 options=situation.options,
                 reason=reason.strip(),
                 correlation_id=correlation_id or str(uuid.uuid4()),
+                place=place,
             ),
         )
         if active is not None:
-            Operation.objects.filter(pk=active.pk).update(superseded_by=operation)
+            _follow(active, operation, locked)
+        if operation.queued:
+            return operation
         # From the commit on, a look finds the operation; where many are accepted, the sweep may have come first.
         transaction.on_commit(lambda: tasks.wake(locked.pk, since=timezone.now()))
     return operation
+
+
+def _follow(overtaken: Operation, operation: Operation, vm: VirtualMachine) -> None:
+    """Tie an operation to the one it has overtaken, whose place in its bulk is free now."""
+    Operation.objects.filter(pk=overtaken.pk).update(superseded_by=operation)
+    if operation.queued:
+        # Nothing acts on the VM until it is its turn.
+        sync.settle(vm, None)
+    if overtaken.bulk_id is not None:
+        bulk.fill(overtaken.bulk_id)
 
 
 def preview(

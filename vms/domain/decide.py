@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from vms.domain.bulk import outdated
 from vms.domain.observation import DomainState, DownReason, Job, Observation, is_up
-from vms.domain.operation import ASKS, Failure, Operation, Outcome, Stage, Step, StepKind
+from vms.domain.operation import ASKS, STAGES_IN_FLIGHT, Failure, Operation, Outcome, Stage, Step, StepKind
 from vms.domain.policy import PRESS_AGAIN_EVERY
 from vms.domain.power import Action
 
@@ -84,8 +85,8 @@ def decide(op: Operation, seen: Observation, now: datetime) -> Move:
         seen: The VM, looked at just now.
         now: The time of that look.
     """
-    if op.stage is Stage.ENDED:
-        raise ValueError("an operation that has ended has no next move")
+    if op.stage not in STAGES_IN_FLIGHT:
+        raise ValueError("an operation that queues or has ended has no next move")
     move = _next(op, seen, now)
     if now < op.hard_deadline_at:
         return Wait(min(move.until, op.hard_deadline_at)) if isinstance(move, Wait) else move
@@ -95,6 +96,8 @@ def decide(op: Operation, seen: Observation, now: datetime) -> Move:
 
 def _next(op: Operation, seen: Observation, now: datetime) -> Move:
     """Return the next move as if there were no hard deadline."""
+    if op.from_queue and not op.cancel_requested and outdated(op.action, seen, now):
+        return Finish(Outcome.FAILED, Failure.CHANGED_IN_QUEUE)
     match op.stage:
         case Stage.STARTING:
             return _starting(op, seen, now)

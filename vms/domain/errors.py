@@ -4,10 +4,10 @@ from __future__ import annotations
 
 
 class PolicyError(ValueError):
-    """A power-down policy or an override of it is not valid.
+    """A power-down policy, an override of it, or another of the portal's defaults is not valid.
 
     Attributes:
-        field: Which setting is wrong: `graceful_delay` or `force`.
+        field: Which setting is wrong: `graceful_delay`, `force` or `bulk_in_flight`.
         code: Why, as a stable word; the sentence for people is made from it in `vms.labels`.
     """
 

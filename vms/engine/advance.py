@@ -20,11 +20,11 @@ from structlog.contextvars import bound_contextvars
 from vms.domain.decide import LOOK_AGAIN, Call, Finish, Move, Note, Wait, decide, decide_gone, decide_unreachable
 from vms.domain.observation import Observation, proof_of_return
 from vms.domain.operation import Failure, Outcome, StepKind
-from vms.engine import configuring, guest_restart, journal, lease, screens, seats, sync
+from vms.engine import bulk, configuring, guest_restart, journal, lease, screens, seats, sync
 from vms.engine.screens import Picture
 from vms.hypervisor import connections
 from vms.hypervisor.base import DomainNotFound, HostUnreachable, Hypervisor, HypervisorError
-from vms.models import Operation, VirtualMachine
+from vms.models import Operation, OperationStep, VirtualMachine
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +57,7 @@ def _put_off(vm_id: UUID) -> bool:
         return False
     now = timezone.now()
     # One that is at its end has to end, whatever its host does.
-    rows = Operation.objects.filter(vm_id=vm_id, vm__host__in=stuck, hard_deadline_at__gt=now + LOOK_AGAIN).active()
+    rows = Operation.objects.filter(vm_id=vm_id, vm__host__in=stuck, hard_deadline_at__gt=now + LOOK_AGAIN).in_flight()
     return bool(rows.update(wake_at=now + LOOK_AGAIN))
 
 
@@ -94,8 +94,12 @@ def _go_on(vm_id: UUID) -> None:
     with bound_contextvars(vm=str(vm_id)):
         stored = not vm.change_waits or configuring.apply_waiting(vm)
         look = _carry_on(vm, stored=stored)
-        if (vm.armed or vm.apply_on_guest_reboot) and look.seen is not None and journal.active(vm_id) is None:
+        if (vm.armed or vm.apply_on_guest_reboot) and look.seen is not None and not _in_flight(vm):
             guest_restart.tend(vm, look.seen)
+
+
+def _in_flight(vm: VirtualMachine) -> bool:
+    return Operation.objects.filter(vm=vm).in_flight().exists()
 
 
 def _carry_on(vm: VirtualMachine, *, stored: bool) -> _Look:
@@ -112,7 +116,7 @@ def _carry_on(vm: VirtualMachine, *, stored: bool) -> _Look:
     for _ in range(_MOVES_AT_ONCE):
         with bound_contextvars(**_names(row)):
             look = look or _look(vm)
-            if row is None:
+            if row is None or (row.queued and not look.gone):
                 return look
             then = _carry_out(row, _next(row, look, stored=stored), look)
         match then:
@@ -167,6 +171,8 @@ def _finish(row: Operation, move: Finish, look: _Look) -> bool:
         if not journal.finish(row, move, look.at, look.error or look.away, proof):
             return False
         sync.settle(vm, None, reachable=move.failure is not Failure.HOST_UNREACHABLE)
+        if row.bulk_id is not None:
+            bulk.fill(row.bulk_id)
         return True
 
 
@@ -218,7 +224,7 @@ def _call(row: Operation, call: Call, look: _Look) -> _Then:
 
 def _make_and_write(seat: seats.Seat, row: Operation, call: Call, look: _Look) -> _Then:
     """Write a call down, make it, and write its answer down."""
-    step = journal.begin_call(row, call, timezone.now())
+    step = _begin_call(row, call)
     if step is None:
         return _Then.READ
     log.info("asking the host", call=str(call.kind))
@@ -245,6 +251,17 @@ def _make_and_write(seat: seats.Seat, row: Operation, call: Call, look: _Look) -
             look.seen = replace(look.seen, run_token=answer)
             return _Then.DECIDE
     return _Then.LOOK
+
+
+def _begin_call(row: Operation, call: Call) -> OperationStep | None:
+    """Write a call down. With the first call of an operation that has queued, the VM's status moves."""
+    if not row.was_queued or row.journal:
+        return journal.begin_call(row, call, timezone.now())
+    with sync.locked(row.vm_id) as vm:
+        step = journal.begin_call(row, call, timezone.now())
+        if step is not None:
+            sync.settle(vm, row)
+        return step
 
 
 def _answer_to(kind: StepKind, row: Operation, hypervisor: Hypervisor) -> str | Picture | None:

@@ -23,6 +23,7 @@ from vms.models import Operation, VirtualMachine
 
 log = structlog.get_logger(__name__)
 
+_WANT_IT_DOWN = frozenset({Action.SHUT_DOWN, Action.POWER_OFF})
 _REASON = "The guest restarted itself while changes of its configuration waited; a cold start applies them."
 
 
@@ -39,7 +40,7 @@ def _wanted(vm: VirtualMachine) -> bool:
 
 
 def tend(vm: VirtualMachine, seen: Observation) -> None:
-    """Arm a VM, or take that back; the caller holds its lease, and no operation is active on it.
+    """Arm a VM, or take that back; the caller holds its lease, and no operation is in flight on it.
 
     Args:
         vm: As the look that showed `seen` left it.
@@ -71,15 +72,21 @@ def run_ended(vm: VirtualMachine, seen: Observation) -> Operation | None:
     """Accept a start of a VM whose armed run has ended by the guest's doing, in the caller's transaction.
 
     Args:
-        vm: As it was before this look, locked; no operation is active on it.
+        vm: As it was before this look, locked; no operation is in flight on it. One that queues for it is overtaken,
+            unless it wants the VM down.
     """
     if not vm.armed:
         return None
     VirtualMachine.objects.filter(pk=vm.pk).update(armed=False)
     if seen.down_reason is not DownReason.GUEST or seen.managed_save:
         return None
+    queued = journal.active(vm.pk)
+    if queued is not None and queued.action in _WANT_IT_DOWN:
+        return None
+    if queued is not None:
+        journal.supersede(queued, Action.RUN, None)
     options = RunOptions(stateless=vm.stateless)
-    return journal.accept(
+    started = journal.accept(
         vm,
         journal.Request(
             action=Action.RUN,
@@ -92,3 +99,6 @@ def run_ended(vm: VirtualMachine, seen: Observation) -> Operation | None:
             options=options,
         ),
     )
+    if queued is not None:
+        Operation.objects.filter(pk=queued.pk).update(superseded_by=started)
+    return started

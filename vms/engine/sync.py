@@ -83,7 +83,7 @@ def _write(vm: VirtualMachine, domain: Domain, at: datetime) -> None:
     with locked(vm.pk) as stored:
         if stored.observed_at is not None and stored.observed_at > at:
             return
-        operation = _active(vm.pk)
+        operation = _in_flight(vm.pk)
         columns = _columns(stored, domain, at)
         status = _status(domain.seen, operation, columns["running_since"], at)
         changes = _differences(stored, columns | {"status": status})
@@ -115,7 +115,7 @@ def gone(vm_id: UUID) -> None:
             f"{vm.name} is no longer defined on {vm.host.name}.",
             severity=Event.Severity.WARNING,
             vm=vm,
-            operation=_active(vm_id),
+            operation=_in_flight(vm_id),
         )
 
 
@@ -139,7 +139,7 @@ def settle(vm: VirtualMachine, operation: Operation | None, *, reachable: bool =
 
     Args:
         vm: As `locked` gave it.
-        operation: The one that is active now.
+        operation: The one that is in flight now.
         reachable: False when the host did not answer, so that the last look tells nothing of now.
     """
     if vm.status == VmStatus.GONE:
@@ -159,7 +159,7 @@ def listing(host: Host, domains: Iterable[Domain], at: datetime) -> list[UUID]:
         host: As it was read when it was asked; nothing is written when it has changed its address since.
 
     Returns:
-        The VMs that are to be looked at by a worker: those with an active operation, and those to be armed.
+        The VMs that are to be looked at by a worker: those with an operation in flight, and those to be armed.
     """
     if not Host.objects.managed().filter(pk=host.pk, uri=host.uri).exists():
         return []
@@ -179,7 +179,7 @@ def listing(host: Host, domains: Iterable[Domain], at: datetime) -> list[UUID]:
     for vm in known.values():
         if vm.observed_at is None or vm.observed_at < at:
             gone(vm.pk)
-    in_hand = Operation.objects.filter(vm__host=host).active().values_list("vm_id", flat=True)
+    in_hand = Operation.objects.filter(vm__host=host).in_flight().values_list("vm_id", flat=True)
     untended = (vm for vm in VirtualMachine.objects.filter(_MAY_BE_UNTENDED, host=host) if guest_restart.untended(vm))
     return [*in_hand, *(vm.pk for vm in untended)]
 
@@ -242,17 +242,18 @@ def host_removed(host: Host) -> None:
 
 def count_as_up(now: datetime) -> int:
     """Let VMs count as up whose agent did not connect within a minute of their start. Returns how many."""
-    active = Operation.objects.filter(vm=OuterRef("pk")).active()
+    in_flight = Operation.objects.filter(vm=OuterRef("pk")).in_flight()
     return VirtualMachine.objects.filter(
-        ~Exists(active),
+        ~Exists(in_flight),
         Q(running_since__lte=now - UP_WITHOUT_AGENT_AFTER),
         status=VmStatus.POWERING_UP,
         domain_state=DomainState.RUNNING,
     ).update(status=VmStatus.UP)
 
 
-def _active(vm_id: UUID) -> Operation | None:
-    return Operation.objects.filter(vm_id=vm_id).active().first()
+def _in_flight(vm_id: UUID) -> Operation | None:
+    """Return the operation that acts on a VM. While one only queues, its VM shows what it does by itself."""
+    return Operation.objects.filter(vm_id=vm_id).in_flight().first()
 
 
 def _status(seen: Observation, operation: Operation | None, running_since: datetime | None, now: datetime) -> VmStatus:

@@ -167,6 +167,12 @@ def may_steer(context: dict[str, Any], operation: Operation) -> bool:
 
 
 @register.simple_tag(takes_context=True)
+def may_ask(context: dict[str, Any], action: str) -> bool:
+    """Say whether the user may ask for an action on some VM."""
+    return permissions.may_ask(context["user"], Action(action))
+
+
+@register.simple_tag(takes_context=True)
 def may_force(context: dict[str, Any], operation: Operation) -> bool:
     """Say whether the user may force an operation now."""
     return permissions.may_force(context["user"], operation)

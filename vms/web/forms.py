@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from vms import labels
+from vms.domain.bulk import check_in_flight
 from vms.domain.errors import ConfigurationError, PolicyError
 from vms.domain.policy import MAX_DELAY, Origin, Setting, check_delay, check_vm_setting
 from vms.domain.power import GRACEFUL_ACTIONS, Action
@@ -226,7 +227,27 @@ class VmPolicyForm(PolicyForm):
 
 
 class DefaultsForm(PolicyForm):
-    """The policy of VMs that have not set their own."""
+    """The policy of VMs that have not set their own, and the cap of bulks."""
 
     force = forms.BooleanField(label=FORCE_LABEL, required=False)
     graceful_delay = DelayField(refusal="default_range", help_text=gettext_lazy("Whole seconds, 1 to 3600."))
+    bulk_in_flight = forms.CharField(
+        label=gettext_lazy("Virtual machines of one request at a time"),
+        max_length=20,
+        widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off", "class": "portal-seconds"}),
+        help_text=gettext_lazy(
+            "1 to 1000. When an action is asked for on several virtual machines at once, at most so many of them are "
+            "worked on at the same time; the others queue, in the order of the list. Requests that are under way keep "
+            "the number they began with."
+        ),
+    )
+
+    def clean_bulk_in_flight(self) -> int:
+        """Refuse what is no whole number in the range."""
+        text = str(self.cleaned_data["bulk_in_flight"]).strip()
+        try:
+            value = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
+            check_in_flight(value)
+        except PolicyError as error:
+            raise ValidationError(str(labels.POLICY_ERROR[error.code])) from None
+        return int(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path, register_converter
 
 from vms.domain.power import Action
-from vms.web import event, host, learned, operation, vm_action, vm_edit, vm_list, vm_pending, vm_run_once
+from vms.web import bulk, event, host, learned, operation, vm_action, vm_edit, vm_list, vm_pending, vm_run_once
 
 
 class ActionConverter:
@@ -48,6 +48,9 @@ urlpatterns = [
     path("operations/<uuid:operation_id>/force-now/", operation.operation_force_now, name="operation_force_now"),
     path("operations/<uuid:operation_id>/extend/", operation.operation_extend, name="operation_extend"),
     path("operations/<uuid:operation_id>/cancel/", operation.operation_cancel, name="operation_cancel"),
+    path("bulks/<uuid:bulk_id>/", bulk.bulk_detail, name="bulk_detail"),
+    path("bulks/<uuid:bulk_id>/progress/", bulk.bulk_progress, name="bulk_progress"),
+    path("bulks/<uuid:bulk_id>/cancel/", bulk.bulk_cancel, name="bulk_cancel"),
     path("events/", event.event_list, name="event_list"),
     path("events/table/", event.event_table, name="event_table"),
     path("hosts/", host.host_list, name="host_list"),

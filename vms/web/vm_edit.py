@@ -79,20 +79,24 @@ def _edited(request: Request, vm_id: UUID, form: EditForm) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs(permissions.CHANGE_DEFAULTS)
 def portal_defaults(request: Request) -> HttpResponse:
-    """Show and set the policy of VMs that have not set their own."""
-    now = PortalDefaults.load().setting
+    """Show and set the policy of VMs that have not set their own, and the cap of bulks."""
+    now = PortalDefaults.load()
     form = DefaultsForm(
-        request.POST if request.method == "POST" else None, initial={"force": now.force, "graceful_delay": now.delay}
+        request.POST if request.method == "POST" else None,
+        initial={"force": now.force, "graceful_delay": now.graceful_delay, "bulk_in_flight": now.bulk_in_flight},
     )
     if form.is_valid():
         try:
             actions.set_defaults(
-                request.user, force=form.cleaned_data["force"], delay=form.cleaned_data["graceful_delay"]
+                request.user,
+                force=form.cleaned_data["force"],
+                delay=form.cleaned_data["graceful_delay"],
+                bulk_in_flight=form.cleaned_data["bulk_in_flight"],
             )
         except PolicyError as error:
             form.add_policy_error(error)
         else:
-            return _saved(request, _("The portal's default policy was saved."), to="portal_defaults")
+            return _saved(request, _("The portal's defaults were saved."), to="portal_defaults")
     return render(request, "vms/portal_defaults.html", {"form": form}, status=422 if form.errors else 200)
 
 
