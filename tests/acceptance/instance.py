@@ -25,13 +25,15 @@ from uuid import UUID
 from django.db import connections
 from redis import Redis
 
-from portal.env import BASE_DIR, run_directory
+from portal.env import BASE_DIR, load, run_directory
 from tests.support.waiting import wait_until
 from vms.models import Event, Host, Operation, OperationStep, VirtualMachine
 
 #: The alias under which the tests read the instance's database.
 DATABASE = "default"
 PASSWORD = "acceptance-password"
+#: Variables of the tests' own surroundings that mean something to a portal.
+_NOT_PASSED_ON = ("PORTAL_", "DJANGO_", "DATABASE_", "REDIS_")
 _START_TIMEOUT = 60.0
 _STOP_TIMEOUT = 40.0
 
@@ -101,17 +103,21 @@ class Person(Browser):
 class Instance:
     """One running portal.
 
+    Args:
+        database_url: Its DATABASE_URL; empty for SQLite in its home.
+
     Attributes:
         home: Its PORTAL_HOME.
         url: Where it answers.
     """
 
-    def __init__(self, home: Path, libvirt_uri: str, **environment: str) -> None:
+    def __init__(self, home: Path, libvirt_uri: str, database_url: str = "", **environment: str) -> None:
         self.home = home
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
         self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("PORTAL_", "DJANGO_"))},
+            **{name: value for name, value in os.environ.items() if not name.startswith(_NOT_PASSED_ON)},
+            "DATABASE_URL": database_url,
             "PORTAL_HOME": str(home),
             "PORTAL_PORT": str(self.port),
             "PORTAL_ADMIN_PASSWORD": PASSWORD,
@@ -194,15 +200,22 @@ class Instance:
     @contextmanager
     def database(self) -> Iterator[None]:
         """Let the models of this process read and write the instance's database."""
-        connection = connections[DATABASE]
-        connection.close()
-        was = connection.settings_dict["NAME"]
-        connection.settings_dict["NAME"] = str(self.home / "portal.sqlite3")
+        was = connections.settings[DATABASE]
+        its = load(self._environment).database
+        if its["ENGINE"] == was["ENGINE"]:
+            its = {**was, **its}
+        _use(connections.configure_settings({DATABASE: its})[DATABASE])
         try:
             yield
         finally:
-            connection.close()
-            connection.settings_dict["NAME"] = was
+            _use(was)
+
+
+def _use(settings: dict[str, Any]) -> None:
+    """Have this thread's models, and those of threads to come, use another database."""
+    connections[DATABASE].close()
+    del connections[DATABASE]
+    connections.settings[DATABASE] = settings
 
 
 def vm(name: str) -> VirtualMachine:
