@@ -17,7 +17,7 @@ from vms.hypervisor.base import DomainEvent, EventKind
 from vms.hypervisor.libvirt_driver import LibvirtHypervisor
 from vms.models import OperationStep, VirtualMachine
 
-pytestmark = pytest.mark.guest
+pytestmark = [pytest.mark.guest, pytest.mark.both_databases]
 
 REBOOTS = 10
 

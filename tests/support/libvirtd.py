@@ -38,8 +38,8 @@ class PrivateLibvirtd:
     """
 
     def __init__(self) -> None:
-        # Directly under /tmp, not pytest's own directory: a socket's path has at most 107 characters.
-        self.directory = Path(tempfile.mkdtemp(prefix="vmp-", dir="/tmp"))
+        # Not pytest's own directory: a socket's path has at most 107 characters.
+        self.directory = Path(tempfile.mkdtemp(prefix="vmp-"))
         self.log = self.directory / "libvirtd.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._user = next(filter(None, map(_user, _QEMU_USERS))) if os.geteuid() == 0 else None

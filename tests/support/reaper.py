@@ -33,6 +33,8 @@ LEFT_BEHIND = 70
 
 def main(command: list[str]) -> int:
     """Run the command; its exit status is ours, unless it succeeded and left processes behind."""
+    # Ctrl+C must reach the command even where a shell started us in the background, which means to ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -45,26 +47,30 @@ def main(command: list[str]) -> int:
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     if left:
-        print("left behind by the tests, and ended:", *left, sep="\n  ", file=sys.stderr)
+        sys.stderr.write("\n  ".join(["left behind by the tests, and ended:", *left]) + "\n")
     return status or (LEFT_BEHIND if left else 0)
 
 
 def _run(command: list[str], environment: dict[str, str]) -> int:
     child = subprocess.Popen(command, env=environment)
-
-    def ask_to_stop(number: int, frame: FrameType | None) -> None:
-        child.send_signal(signal.SIGINT)
-
     # The terminal sends Ctrl+C to the command as well; what reaches only us is passed on as the same.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, ask_to_stop)
-    while child.returncode is None:
+        signal.signal(number, _interrupt)
+    while True:
         pid, ended = os.wait()  # orphans too
         if pid == child.pid:
             child.returncode = os.waitstatus_to_exitcode(ended)
-    # By a signal: as a shell tells it.
-    return child.returncode if child.returncode >= 0 else 128 - child.returncode
+            # Ended by a signal: as a shell tells it.
+            return child.returncode if child.returncode >= 0 else 128 - child.returncode
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Do what Ctrl+C does: tell all that is in the foreground; daemons are left to those who started them."""
+    for pid in _descendants(bury=False):
+        with contextlib.suppress(ProcessLookupError):
+            if os.getpgid(pid) == os.getpgrp():
+                os.kill(pid, signal.SIGINT)
 
 
 def _clear_away() -> list[str]:
@@ -73,24 +79,27 @@ def _clear_away() -> list[str]:
         return []
     left = [f"{pid} {_name(pid)}" for pid in _descendants()]
     _signal_all(signal.SIGTERM)
-    if not _wait(lambda: not _descendants(), _POLITENESS):
-        # Again and again: one that is being killed may have started another.
-        _wait(lambda: not _signal_all(signal.SIGKILL), _FORCE)
+    # By force at last, again and again: one that is being killed may have started another.
+    if not _wait(lambda: not _descendants(), _POLITENESS) and not _wait(
+        lambda: not _signal_all(signal.SIGKILL), _FORCE
+    ):
+        left.append(f"still there: {_descendants()}")
     return left
 
 
-def _descendants() -> list[int]:
-    """Return the ids of the running processes below this one, after burying those that have ended."""
+def _descendants(*, bury: bool = True) -> list[int]:
+    """Return the ids of the processes below this one; by default after burying those that have ended."""
     with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
+        while bury and os.waitpid(-1, os.WNOHANG)[0]:
             pass
     found: list[int] = []
     todo = [os.getpid()]
     while todo:
         with contextlib.suppress(OSError):
             for task in Path(f"/proc/{todo.pop()}/task").iterdir():
-                todo += [int(child) for child in (task / "children").read_text().split()]
-                found += [int(child) for child in (task / "children").read_text().split()]
+                children = [int(child) for child in (task / "children").read_text().split()]
+                todo += children
+                found += children
     return found
 
 

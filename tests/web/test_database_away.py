@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -15,10 +15,11 @@ from django.db import connections as databases
 from django.test import Client
 
 from tests.support.scene import LogIn
-from tests.support.waiting import wait_until
 from vms.domain.power import VmStatus
 from vms.engine import sync
 from vms.models import Event, Operation, VirtualMachine
+
+pytestmark = pytest.mark.both_databases
 
 #: What a request waits for the lock: SQLite's for the whole database, PostgreSQL's for the VM.
 _PATIENCE = {"sqlite": "PRAGMA busy_timeout = {}", "postgresql": "SET lock_timeout = {}"}
