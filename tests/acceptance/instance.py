@@ -14,7 +14,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.cookiejar import CookieJar
@@ -181,6 +181,44 @@ class Instance:
         """Wait until a process that was killed runs again."""
         wait_until(lambda: self.pid(name) not in (0, was), f"{name} runs again", 15)
 
+    @contextmanager
+    def doubled(self) -> Iterator[Person]:
+        """Run every process but Redis a second time, as somebody might by mistake; the web on another port.
+
+        Yields:
+            The administrator, logged in to the second web.
+        """
+        port = free_port()
+        with ExitStack() as started:
+            for name in ("web", "worker", "beat", "watcher"):
+                started.enter_context(self._copy(name, port))
+            person = Person(f"http://127.0.0.1:{port}/")
+            wait_until(lambda: _answers(person), "the second web answers", _START_TIMEOUT, 0.1)
+            person.log_in("admin", PASSWORD)
+            yield person
+
+    @contextmanager
+    def _copy(self, name: str, port: int) -> Iterator[None]:
+        """Run one process a second time: the same command, in the same surroundings."""
+        running = Path(f"/proc/{self.pid(name)}")
+        command = [os.fsdecode(word) for word in (running / "cmdline").read_bytes().split(b"\0")[:-1]]
+        if "--port" in command:
+            command[command.index("--port") + 1] = str(port)
+        variables = [word.partition(b"=") for word in (running / "environ").read_bytes().split(b"\0") if word]
+        environment = {os.fsdecode(variable): os.fsdecode(value) for variable, _, value in variables}
+        # Cookies are named for the port that the web itself has.
+        environment["PORTAL_PORT"] = str(port)
+        with (self.home / "log" / f"{name}-2.log").open("wb") as log:
+            process = subprocess.Popen(command, cwd=BASE_DIR, env=environment, stdout=log, stderr=log)
+        try:
+            yield
+            if process.poll() is not None:
+                raise AssertionError(f"the second {name} ended: {self.log(f'{name}-2')[-2000:]}")
+        finally:
+            for pid in (process.pid, *children(process.pid)):
+                kill(pid)
+            process.wait()
+
     @property
     def _run(self) -> Path:
         return run_directory(self.home)
@@ -209,6 +247,14 @@ class Instance:
             yield
         finally:
             _use(was)
+
+
+def _answers(browser: Browser) -> bool:
+    """Say whether a web server answers that its database and broker do."""
+    try:
+        return browser.get("/readyz").status == HTTPStatus.OK
+    except OSError:
+        return False
 
 
 def _use(settings: dict[str, Any]) -> None:

@@ -193,12 +193,17 @@ def is_postgres(url: str) -> bool:
 def new_database(server: str) -> Iterator[str]:
     """Make a database on the server of a DATABASE_URL, and yield the URL of it; at the end it is dropped."""
     name = f"portal_{secrets.token_hex(6)}"
-    with psycopg.connect(_parameters(server), autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        try:
-            yield f"{server.rpartition('/')[0]}/{name}"
-        finally:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    _execute(server, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    try:
+        yield f"{server.rpartition('/')[0]}/{name}"
+    finally:
+        _execute(server, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _execute(url: str, statement: sql.Composed) -> None:
+    # A connection for each: the server may have been stopped in between.
+    with psycopg.connect(_parameters(url), autocommit=True) as connection:
+        connection.execute(statement)
 
 
 def main() -> int:
