@@ -62,6 +62,14 @@ def test_the_directory_for_temporary_files_goes_with_the_command() -> None:
     assert not directory.exists()
 
 
+def test_a_directory_that_left_a_link_to_itself_goes_too(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "file").touch()
+    subprocess.run([*REAPER, "sh", "-c", f"ln -s {elsewhere} $TMPDIR/daemon.link"], cwd=BASE_DIR, check=True)
+    assert not elsewhere.exists()
+
+
 @pytest.mark.parametrize("trap", ["", 'trap "" TERM;'], ids=["a polite one", "a stubborn one"])
 def test_a_daemon_that_is_left_is_ended_and_fails_the_run(pids: Path, trap: str) -> None:
     daemon = DAEMON.format(pids=pids, trap=trap)

@@ -3,7 +3,7 @@
 Tests start daemons, and those start others that leave their parents; Ctrl+C may end a test before it has taken down
 what it started. The kernel gives every such orphan to this process (a "subreaper"), so that whatever was started, under
 whatever name, is below it in the tree of processes and can be ended when the command has. The command's TMPDIR goes
-with it.
+with it, and every directory of /tmp that a link in it, named `*.link`, leads to.
 """
 
 from __future__ import annotations
@@ -45,10 +45,17 @@ def main(command: list[str]) -> int:
         status = _run(command, {**os.environ, "TMPDIR": str(directory)})
         left = _clear_away()
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        _remove(directory)
     if left:
         sys.stderr.write("\n  ".join(["left behind by the tests, and ended:", *left]) + "\n")
     return status or (LEFT_BEHIND if left else 0)
+
+
+def _remove(directory: Path) -> None:
+    """Remove the directory, and those that needed a shorter path and left a link to themselves in it."""
+    for link in directory.glob("*.link"):
+        shutil.rmtree(link.resolve(), ignore_errors=True)
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _run(command: list[str], environment: dict[str, str]) -> int:
