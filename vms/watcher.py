@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
-from django.db import close_old_connections, connection
+from django.db import close_old_connections
+from django.db import connections as databases
 from django.utils import timezone
 
 from vms import queues, tasks
@@ -58,18 +59,25 @@ class HostWatcher(threading.Thread):
 
     def run(self) -> None:
         """Connect, listen, and start over when the connection is lost."""
-        while not self._stop_asked.is_set():
-            try:
-                self._listen()
-            except HypervisorError as error:
-                self._tell_unreachable(str(error))
-            except Exception:
-                # A database that is away, say: the host is listed anew once it is back.
-                log.exception("watching failed; starting over", host=self.host.name)
-            connections.forget(self.host.uri)
-            self._stop_asked.wait(_RECONNECT_AFTER)
-        connections.release(self.host.uri)
-        connection.close()
+        try:
+            while not self._stop_asked.is_set():
+                self._listen_once()
+                connections.forget(self.host.uri)
+                self._stop_asked.wait(_RECONNECT_AFTER)
+        finally:
+            connections.release(self.host.uri)
+            # This thread's own; nobody else would close it.
+            databases.close_all()
+
+    def _listen_once(self) -> None:
+        try:
+            self._listen()
+        except HypervisorError as error:
+            self._tell_unreachable(str(error))
+        except Exception:
+            # A database that is away, say: the host is listed anew once it is back.
+            log.exception("watching failed; starting over", host=self.host.name)
+            close_old_connections()
 
     def _tell_unreachable(self, error: str) -> None:
         if self._stop_asked.is_set():
@@ -203,14 +211,17 @@ class Watcher:
 
     def run(self) -> None:
         """Watch until told to stop."""
-        while not self._stop_asked.is_set():
-            try:
-                self._follow(list(Host.objects.managed()))
-            except Exception:
-                log.exception("could not read the hosts; trying again")
-            close_old_connections()
-            self._stop_asked.wait(_LOOK_FOR_HOSTS_EVERY)
-        self._follow([])
+        try:
+            while not self._stop_asked.is_set():
+                try:
+                    self._follow(list(Host.objects.managed()))
+                except Exception:
+                    log.exception("could not read the hosts; trying again")
+                close_old_connections()
+                self._stop_asked.wait(_LOOK_FOR_HOSTS_EVERY)
+            self._follow([])
+        finally:
+            databases.close_all()
 
     def _follow(self, hosts: list[Host]) -> None:
         wanted = {host.pk: host for host in hosts}

@@ -45,6 +45,9 @@ class PrivateLibvirtd:
     def __init__(self, *, tls: tuple[Authority, Certificate] | None = None) -> None:
         # Directly under /tmp, not pytest's own directory: a socket's path has at most 107 characters.
         self.directory = Path(tempfile.mkdtemp(prefix="vmp-", dir="/tmp"))
+        # tests.support.reaper removes what a link in TMPDIR leads to, where we cannot any more.
+        self._link = Path(tempfile.gettempdir()) / f"{self.directory.name}.link"
+        self._link.symlink_to(self.directory)
         self.log = self.directory / "libvirtd.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._user = next(filter(None, map(_user, _QEMU_USERS))) if os.geteuid() == 0 else None
@@ -135,6 +138,7 @@ class PrivateLibvirtd:
         if not _wait(lambda: not self.processes(), _STOP_TIMEOUT):
             raise LibvirtdError(f"processes {self.processes()} outlived their libvirtd")
         shutil.rmtree(self.directory, ignore_errors=True)
+        self._link.unlink(missing_ok=True)
 
     def processes(self) -> list[int]:
         """Process ids of what runs in this directory: QEMU processes and, while it runs, the daemon."""

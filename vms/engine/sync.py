@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from vms.domain.configuration import pending
@@ -131,7 +131,16 @@ def guest_reset(vm_id: UUID, at: datetime) -> None:
 def locked(vm_id: UUID) -> Iterator[VirtualMachine]:
     """Be in a transaction that holds the VM's row: whoever changes VM and operation together takes the VM first."""
     with transaction.atomic():
-        yield VirtualMachine.objects.select_for_update(of=("self",)).select_related("host").get(pk=vm_id)
+        # Without its key: who writes an event or a step of an operation refers to the VM, and need not wait for us. He
+        # may hold the operation that we are about to change.
+        rows = VirtualMachine.objects.select_for_update(of=("self",), no_key=True)
+        yield rows.select_related("host").get(pk=vm_id)
+
+
+def _hold(rows: QuerySet[VirtualMachine], *, skip_locked: bool = False) -> list[UUID]:
+    """Hold several VMs in the caller's transaction, taken in the one order in which everybody takes them."""
+    held = rows.select_for_update(of=("self",), no_key=True, skip_locked=skip_locked)
+    return list(held.order_by("pk").values_list("pk", flat=True))
 
 
 def settle(vm: VirtualMachine, operation: Operation | None, *, reachable: bool = True) -> None:
@@ -185,6 +194,8 @@ def listing(host: Host, domains: Iterable[Domain], at: datetime) -> list[UUID]:
 
 
 def _still_all_so(looks: list[tuple[VirtualMachine, Domain]], at: datetime) -> None:
+    # In the order in which everybody takes several rows, see _hold.
+    looks = sorted(looks, key=lambda look: look[0].pk)
     for begin in range(0, len(looks), _TOGETHER):
         with transaction.atomic():
             changed = [(vm, domain) for vm, domain in looks[begin : begin + _TOGETHER] if not _still_so(vm, at)]
@@ -198,18 +209,19 @@ def connected(host: Host, info: HostInfo) -> None:
     Args:
         host: As it was read when the connection was made; nothing is written when it has changed its address since.
     """
-    now = timezone.now()
-    same = Host.objects.managed().filter(pk=host.pk, uri=host.uri)
-    was = same.values_list("state", flat=True).first()
-    same.update(
-        state=Host.State.CONNECTED,
-        error="",
-        hostname=info.hostname,
-        version=f"{info.hypervisor} {info.version}",
-        connected_at=now,
-    )
-    if was == Host.State.UNREACHABLE:
-        record(Code.HOST_DETECTED, f"{host.name} answers again.", host=host)
+    with transaction.atomic():
+        same = Host.objects.managed().filter(pk=host.pk, uri=host.uri)
+        # Of several watchers, the one that changes this tells of it.
+        back = same.filter(state=Host.State.UNREACHABLE).update(state=Host.State.CONNECTED)
+        same.update(
+            state=Host.State.CONNECTED,
+            error="",
+            hostname=info.hostname,
+            version=f"{info.hypervisor} {info.version}",
+            connected_at=timezone.now(),
+        )
+        if back:
+            record(Code.HOST_DETECTED, f"{host.name} answers again.", host=host)
 
 
 def unreachable(host: Host, error: str) -> None:
@@ -224,9 +236,8 @@ def unreachable(host: Host, error: str) -> None:
         if not changed:
             same.update(error=error)
             return
-        VirtualMachine.objects.filter(host=host).exclude(status=VmStatus.GONE).update(
-            status=VmStatus.NOT_RESPONDING, observed_at=timezone.now()
-        )
+        unseen = _hold(VirtualMachine.objects.filter(host=host).exclude(status=VmStatus.GONE))
+        VirtualMachine.objects.filter(pk__in=unseen).update(status=VmStatus.NOT_RESPONDING, observed_at=timezone.now())
         record(
             Code.HOST_FAILURE,
             f"{host.name} cannot be reached: {error}",
@@ -237,18 +248,23 @@ def unreachable(host: Host, error: str) -> None:
 
 def host_removed(host: Host) -> None:
     """Write down that the portal manages a host no more: nothing is known of its VMs, and nothing is done to them."""
-    VirtualMachine.objects.filter(host=host).update(status=VmStatus.GONE, observed_at=timezone.now())
+    with transaction.atomic():
+        held = _hold(VirtualMachine.objects.filter(host=host))
+        VirtualMachine.objects.filter(pk__in=held).update(status=VmStatus.GONE, observed_at=timezone.now())
 
 
 def count_as_up(now: datetime) -> int:
     """Let VMs count as up whose agent did not connect within a minute of their start. Returns how many."""
     in_flight = Operation.objects.filter(vm=OuterRef("pk")).in_flight()
-    return VirtualMachine.objects.filter(
+    waiting = VirtualMachine.objects.filter(
         ~Exists(in_flight),
         Q(running_since__lte=now - UP_WITHOUT_AGENT_AFTER),
         status=VmStatus.POWERING_UP,
         domain_state=DomainState.RUNNING,
-    ).update(status=VmStatus.UP)
+    )
+    with transaction.atomic():
+        # Whoever holds one of them just now is looking at it; the next sweep is a second away.
+        return VirtualMachine.objects.filter(pk__in=_hold(waiting, skip_locked=True)).update(status=VmStatus.UP)
 
 
 def _in_flight(vm_id: UUID) -> Operation | None:
@@ -304,12 +320,19 @@ def _differences(vm: VirtualMachine, columns: dict[str, Any]) -> dict[str, Any]:
 
 
 def _discovered(host: Host, domain: Domain, *, quietly: bool) -> VirtualMachine:
-    """Take a domain in that the portal did not know. Its libvirt UUID becomes its id where that is free."""
+    """Take a domain in that the portal did not know, unless another watcher was faster.
+
+    Its libvirt UUID becomes its id where that is free.
+    """
     uuid = UUID(domain.uuid)
     vm = VirtualMachine(host=host, uuid=uuid, name=domain.name)
     if not VirtualMachine.objects.filter(pk=uuid).exists():
         vm.pk = uuid
-    vm.save(force_insert=True)
+    try:
+        with transaction.atomic():
+            vm.save(force_insert=True)
+    except IntegrityError:
+        return VirtualMachine.objects.get(host=host, uuid=uuid)
     if not quietly:
         record(Code.VM_DISCOVERED, f"{domain.name} was found on {host.name}.", vm=vm)
     return vm
