@@ -39,7 +39,14 @@ def record(directory: Path, body: str, *arguments: str) -> subprocess.CompletedP
     (directory / "test_sample.py").write_text(body)
     (directory / "pytest.ini").write_text("[pytest]\nmarkers =\n  behaviour(n): x\n  guest: x\n")
     command = [sys.executable, "-m", "pytest", "-p", "tests.behaviour.plugin", "-p", "no:django", *arguments]
-    options = ["--behaviour-record", directory / "records", "--rootdir", directory, "-c", directory / "pytest.ini"]
+    options: list[str | Path] = [
+        "--behaviour-record",
+        directory / "records",
+        "--rootdir",
+        directory,
+        "-c",
+        directory / "pytest.ini",
+    ]
     return subprocess.run([*command, *options, directory], cwd=BASE_DIR, capture_output=True, text=True, check=False)
 
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from vms.domain.decide import Call, Finish, Move, Note, Wait, decide, decide_gone, decide_unreachable
 from vms.domain.observation import Observation
-from vms.domain.operation import Failure, Outcome, StepKind
+from vms.domain.operation import Failure, Outcome, Stage, StepKind
 from vms.engine import journal, lease, sync
 from vms.hypervisor import connections
 from vms.hypervisor.base import DomainNotFound, HostUnreachable, Hypervisor, HypervisorError
@@ -69,6 +69,8 @@ def _go_on(vm_id: UUID) -> None:
     vm = VirtualMachine.objects.select_related("host").get(pk=vm_id)
     look = _look(vm)
     row = journal.active(vm_id)
+    if row is None:
+        _take_back(vm_id, look)
     for _ in range(_MOVES_AT_ONCE):
         if row is None:
             return
@@ -80,6 +82,14 @@ def _go_on(vm_id: UUID) -> None:
             case _Then.READ:
                 row = journal.active(vm_id)
     raise RuntimeError(f"the operation of VM {vm_id} does not come to rest")
+
+
+def _take_back(vm_id: UUID, look: _Look) -> None:
+    """Let no intent outlive its operation: one whose host was away at its end still has to take it back."""
+    if look.seen is not None and look.seen.armed:
+        row = journal.owing(vm_id)
+        if row is not None:
+            _call(row, Call(StepKind.RELENT, Stage.ENDED), look)
 
 
 def _carry_out(row: Operation, move: Move, look: _Look) -> _Then:

@@ -149,13 +149,17 @@ def listing(host: Host, domains: Iterable[Domain], at: datetime) -> list[UUID]:
     """Write down a full list of a host's domains, taken not before `at`: listing is truth.
 
     Returns:
-        The VMs with an active operation, which are to be looked at by a worker.
+        The VMs that are to be looked at by a worker: those with an active operation, and those whose run may still be
+        armed by one that has ended.
     """
+    armed: list[UUID] = []
     known = {vm.uuid: vm for vm in VirtualMachine.objects.filter(host=host)}
     first_listing = host.connected_at is None and not known
     unchanged: list[tuple[VirtualMachine, Domain]] = []
     for domain in domains:
         vm = known.pop(UUID(domain.uuid), None)
+        if vm is not None and domain.seen.armed:
+            armed.append(vm.pk)
         if vm is None:
             with transaction.atomic():
                 _write(_discovered(host, domain, quietly=first_listing), domain, at)
@@ -167,7 +171,7 @@ def listing(host: Host, domains: Iterable[Domain], at: datetime) -> list[UUID]:
     for vm in known.values():
         if vm.observed_at is None or vm.observed_at < at:
             gone(vm.pk)
-    return list(Operation.objects.filter(vm__host=host).active().values_list("vm_id", flat=True))
+    return list({*armed, *Operation.objects.filter(vm__host=host).active().values_list("vm_id", flat=True)})
 
 
 def _still_all_so(looks: list[tuple[VirtualMachine, Domain]], at: datetime) -> None:
