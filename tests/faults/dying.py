@@ -153,7 +153,8 @@ class Processes:
         happening = life.interruptions.get(len(life.passed)) or self._befalls(life.kind)
         if happening is not None:
             life.waiting.append(happening)
-        inside = what == "commit" and not done
+        # A transaction is not over before its commit has returned.
+        inside = not connection.get_autocommit()
         while life.waiting:
             # Nobody else can write while this process is inside a transaction; it can only die there.
             if inside and life.waiting[0] is not die:

@@ -5,9 +5,10 @@ The portal's journal is believed in nothing that the host's log can tell.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from django.utils import timezone
@@ -29,7 +30,15 @@ _BEYOND = (VmStatus.NOT_RESPONDING, VmStatus.UNKNOWN, VmStatus.GONE)
 
 
 class Violation(AssertionError):
-    """An invariant does not hold."""
+    """An invariant does not hold.
+
+    Attributes:
+        doubled: Something was done twice, or without anybody who asked for it.
+    """
+
+    def __init__(self, told: str, *, doubled: bool = False) -> None:
+        super().__init__(told)
+        self.doubled = doubled
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +51,18 @@ class _Change:
 
 
 class Oracle:
-    """Checks the invariants as a scenario goes on: of each line of the log once, and of each operation when it ends."""
+    """Checks the invariants as a scenario goes on: of each line of the log once, and of each operation when it ends.
 
-    def __init__(self) -> None:
+    Args:
+        grain: How far the host's times may be off.
+        on_violation: Told of each violation by a single call or operation; by default it is raised.
+    """
+
+    def __init__(
+        self, grain: timedelta = timedelta(milliseconds=1), on_violation: Callable[[Violation], None] | None = None
+    ) -> None:
+        self._grain = grain
+        self._on_violation = on_violation
         self._checked: set[UUID] = set()
         self._changes: dict[str, list[_Change]] = {}
         self._log: list[LogEntry] = []
@@ -69,30 +87,41 @@ class Oracle:
                 change = _Change(line.at, line.name == "came_up", line.detail)
                 self._changes.setdefault(line.uuid, []).append(change)
             if line.call and line.effect and line.name in _WEIGHTY:
-                self._check_call(line)
+                self._judge(partial(self._check_call, line))
         self._check_active()
         ended = Operation.objects.filter(stage=Stage.ENDED).exclude(pk__in=self._checked)
         for operation in ended.select_related("vm").prefetch_related("steps"):
             self._checked.add(operation.pk)
-            self._check_ended(operation)
+            self._judge(partial(self._check_ended, operation))
+
+    def _judge(self, check: Callable[[], None]) -> None:
+        try:
+            check()
+        except Violation as violation:
+            if self._on_violation is None:
+                raise
+            self._on_violation(violation)
 
     # Calls.
 
     def _check_call(self, line: LogEntry) -> None:
         at = datetime.fromtimestamp(line.at, UTC)
         steps = OperationStep.objects.filter(
-            operation__vm__uuid=line.uuid, kind=line.name, at__lte=at + _GRAIN, operation__created_at__lte=at + _GRAIN
+            operation__vm__uuid=line.uuid,
+            kind=line.name,
+            at__lte=at + self._grain,
+            operation__created_at__lte=at + self._grain,
         ).select_related("operation")
         active = [step.operation for step in steps if step.operation.ended_at is None or step.operation.ended_at >= at]
         if not active:
             # A call of an operation that was overtaken may still be under way, while its successor waits for it.
             overtaken = [step.operation for step in steps if step.operation.outcome == Outcome.SUPERSEDED]
             if not any(self._succeeded_by(operation, at) for operation in overtaken):
-                raise Violation(f"no operation accounts for {line}")
+                raise Violation(f"no operation accounts for {line}", doubled=True)
             return
         operation = active[-1]
         if line.name == "start" and Action(operation.action) not in RUNNING_ACTIONS:
-            raise Violation(f"{operation.action} started the VM: {line}")
+            raise Violation(f"{operation.action} started the VM: {line}", doubled=True)
         if line.name == "destroy":
             self._check_destroy(operation, line, at)
         if line.name == "start":
@@ -108,12 +137,21 @@ class Oracle:
     def _check_destroy(self, operation: Operation, line: LogEntry, at: datetime) -> None:
         if operation.policy is not None:
             if not operation.force:
-                raise Violation(f"powered off without force: {line}")
-            if operation.deadline_at is not None and at < operation.deadline_at - _GRAIN:
-                raise Violation(f"powered off {operation.deadline_at - at} before the end of the delay: {line}")
+                raise Violation(f"powered off without force: {self._told(operation)}")
+            early = operation.deadline_at is not None and at < operation.deadline_at - self._grain
+            if early and self._was_asked(operation):
+                raise Violation(f"powered off before the end of the delay: {self._told(operation)}")
         others = [other for other in self._of(line.uuid, "destroy", operation.created_at) if other.effect]
         if len(others) > 1 and operation.run_token:
-            raise Violation(f"one operation powered off twice: {others}")
+            raise Violation(f"one operation powered off twice: {others}", doubled=True)
+
+    @staticmethod
+    def _was_asked(operation: Operation) -> bool:
+        """Say whether there was anybody to ask: without agent and power button nobody waits."""
+        steps = list(operation.steps.all())
+        return any(
+            step.kind == StepKind.PRESS_BUTTON or (step.kind == StepKind.ASK_AGENT and step.ok) for step in steps
+        )
 
     def _check_start(self, operation: Operation, line: LogEntry) -> None:
         """A second start is one only if what the first one began was ended by somebody else."""
@@ -129,10 +167,10 @@ class Oracle:
             and (other.by != "driver" or other.detail == DownReason.SAVED)
         ]
         if not between:
-            raise Violation(f"one operation started the VM twice: {line}")
+            raise Violation(f"one operation started the VM twice: {line}", doubled=True)
 
     def _of(self, uuid: str, name: str, since: datetime) -> list[LogEntry]:
-        begin = since.timestamp() - _GRAIN.total_seconds()
+        begin = since.timestamp() - self._grain.total_seconds()
         return [
             line for line in self._log if line.uuid == uuid and line.name == name and line.call and line.at >= begin
         ]
@@ -184,7 +222,9 @@ class Oracle:
         if action not in RUNNING_ACTIONS and False not in states:
             yield "the VM runs"
         during = [
-            change for change in self._changes.get(uuid, []) if began <= change.at + _GRAIN_S and change.at <= ended
+            change
+            for change in self._changes.get(uuid, [])
+            if began <= change.at + self._grain.total_seconds() and change.at <= ended
         ]
         if action in (Action.REBOOT, Action.POWER_CYCLE) and not any(change.runs for change in during):
             # That it went down may have been just before: then nobody had seen it yet.
@@ -203,9 +243,9 @@ class Oracle:
         """Return whether a domain ran at a moment: both, when that changed just then."""
         states = {False}
         for change in self._changes.get(uuid, []):
-            if change.at < at - _GRAIN_S:
+            if change.at < at - self._grain.total_seconds():
                 states = {change.runs}
-            elif change.at <= at + _GRAIN_S:
+            elif change.at <= at + self._grain.total_seconds():
                 states.add(change.runs)
         return states
 
@@ -260,11 +300,6 @@ class Oracle:
 
 def _time(at: datetime | None) -> str:
     return f"{at:%H:%M:%S.%f}"[:-3] if at is not None else "never"
-
-
-#: Times go through floating point and through databases.
-_GRAIN = timedelta(milliseconds=1)
-_GRAIN_S = _GRAIN.total_seconds()
 
 
 def _seen(inside: dict[str, object]) -> Observation:

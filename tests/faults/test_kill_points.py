@@ -25,7 +25,7 @@ from vms.hypervisor.fake import ACPI_ONLY, OBEDIENT, STUBBORN, Agent, Reaction, 
 from vms.hypervisor.fake.calls import CALLS
 from vms.models import Operation
 
-pytestmark = [pytest.mark.behaviour(25, 26), pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.faults, pytest.mark.behaviour(25, 26), pytest.mark.django_db(transaction=True)]
 
 TEMPERS = {
     "obedient": OBEDIENT,
@@ -109,10 +109,14 @@ class Story:
             oracle.check(world.host.log(oracle.last_line))
             self.spared = world.processes.spared
             operation = Operation.objects.first()
-            self.outcome = operation and Outcome(operation.outcome)
+            self.outcome = Outcome(operation.outcome) if operation is not None else None
             calls = [line.name for line in world.host.log() if line.call and line.effect and line.name in _WEIGHTY]
             run = world.host.inside(vm)["run"]
-            self.end = (operation and operation.failure, calls, run and (run["state"], run["on_reboot"], run["number"]))
+            self.end = (
+                operation.failure if operation is not None else None,
+                calls,
+                run and (run["state"], run["on_reboot"], run["number"]),
+            )
 
 
 _WEIGHTY = ("start", "destroy", "save", "resume", "discard_memory")

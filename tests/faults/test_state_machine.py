@@ -21,7 +21,7 @@ SEED = int(os.environ.get("VM_PORTAL_LIVES_SEED", "1"))
 PARTS = 8
 STEPS = 60
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture(autouse=True)
