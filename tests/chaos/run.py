@@ -48,7 +48,7 @@ def run(host: Host, *, minutes: float, seed: int) -> Report:
             _judge(report, host, crowd, last_fault=timezone.now())
     finally:
         portal.stop()
-    _require_enough(report)
+    require_enough(report)
     return report
 
 
@@ -78,7 +78,7 @@ def _judge(report: Report, host: Host, crowd: Crowd, last_fault: datetime) -> No
     report.operations = len(operations)
     report.outcomes.update(operation.outcome or f"still {operation.stage}" for operation in operations)
     report.wrong += [f"a person's thread ended early: {error!r}" for error in crowd.broken]
-    _compare_with_answers(report, crowd.asked, Counter(operation.reason for operation in operations))
+    compare_with_answers(report, crowd.asked, Counter(operation.reason for operation in operations))
 
     oracle = Oracle(timedelta(seconds=host.grain), partial(_note_violation, report))
     oracle.check(host.log())
@@ -126,7 +126,7 @@ def _check_rest(report: Report, oracle: Oracle, host: Host) -> None:
     report.wrong += map(str, wrong.values())
 
 
-def _compare_with_answers(report: Report, asked: list[Asked], found: Counter[str]) -> None:
+def compare_with_answers(report: Report, asked: list[Asked], found: Counter[str]) -> None:
     """What was accepted has exactly one operation, what was refused none; where the answer was lost, one or none."""
     for one in asked:
         count = found[one.mark]
@@ -141,7 +141,8 @@ def _compare_with_answers(report: Report, asked: list[Asked], found: Counter[str
             report.wrong.append(f"{one.mark} has {count} operations")
 
 
-def _require_enough(report: Report) -> None:
+def require_enough(report: Report) -> None:
+    """A run in which too little happened shows nothing."""
     enough = round(ENOUGH * report.minutes / ENOUGH_IN)
     if report.operations < enough:
         report.wrong.append(f"only {report.operations} operations; {enough} are needed")
