@@ -282,7 +282,9 @@ class Oracle:
         if vm.status != expected:
             raise Violation(f"{vm} is shown {vm.status}, and is {expected}: {self._told_of(vm)}")
         run = inside["run"] if inside is not None else None
-        if isinstance(run, dict) and inside is not None and run["on_reboot"] != inside["on_reboot"]:
+        # One whose policy says so is armed for as long as changes of its configuration wait.
+        armed = isinstance(run, dict) and inside is not None and run["on_reboot"] != inside["on_reboot"]
+        if armed and not vm.armed:
             raise Violation(f"an intent outlived its operation, a reset would end the run: {self._told_of(vm)}")
 
     def check_deadline(self, operation: Operation, faulty_until: datetime) -> None:
