@@ -24,6 +24,7 @@ class Host(Protocol):
         delays: Graceful delays that make sense for its guests, in seconds.
         pause: The longest a person waits between two requests, in seconds.
         grain: How far its times may be off, in seconds.
+        kill_every: The shortest and the longest time between two kills, in seconds.
     """
 
     uri: str
@@ -32,6 +33,7 @@ class Host(Protocol):
     delays: tuple[int, ...]
     pause: float
     grain: float
+    kill_every: tuple[float, float]
 
     def kill(self) -> None:
         """SIGKILL its daemon, and start it again."""
@@ -66,6 +68,7 @@ class SimulatedHost:
     delays: tuple[int, ...] = (1, 2, 5, 10)
     pause = 1.0
     grain = 0.005
+    kill_every = (0.5, 4.0)
 
     def __init__(self, count: int, seed: int) -> None:
         self.count = count

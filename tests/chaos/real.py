@@ -1,9 +1,14 @@
-"""Real guests on a libvirtd of their own. What became of them is read from QEMU's own logs, which no kill reaches."""
+"""Real guests on a libvirtd of their own. What became of them is read from their logs, beside any connection.
+
+libvirt writes a line into a guest's log when it starts it, and one when it has ended, with the reason, also after
+it was killed itself. A libvirtd without privileges empties the log at each start, so the logs are read as they grow.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+import threading
 import uuid
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -36,11 +41,56 @@ _ENDED = {
 }
 
 
+class Recorder:
+    """Reads the logs of guests as they grow, and forgets nothing.
+
+    Args:
+        logs: Where they lie, by the guests' names.
+    """
+
+    #: Seconds. Between the end of a run and the next start, which empties the log, libvirt needs far longer.
+    _EVERY = 0.02
+
+    def __init__(self, logs: dict[str, Path]) -> None:
+        self._logs = logs
+        self._read_at: dict[str, int] = {}
+        self._found: set[tuple[datetime, str, str, str]] = set()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._record, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def found(self) -> list[tuple[datetime, str, str, str]]:
+        """Return when which guest did what, and why, oldest first."""
+        return sorted(self._found)
+
+    def _record(self) -> None:
+        while not self._stop.wait(self._EVERY):
+            for name, path in self._logs.items():
+                written_at = path.stat().st_mtime_ns
+                if written_at != self._read_at.get(name):
+                    self._read_at[name] = written_at
+                    self._read(name, path.read_text(errors="replace"))
+
+    def _read(self, name: str, text: str) -> None:
+        for at, what, reason in _LINE.findall(text):
+            self._found.add((datetime.strptime(at, "%Y-%m-%d %H:%M:%S.%f%z"), name, what, reason))
+
+
 class RealHost:
     """A libvirtd with the demo guests, some of each."""
 
     delays: tuple[int, ...] = (3, 8, 15)
-    pause = 2.5
+    pause = 1.0
+    kill_every = (1.5, 8.0)
     #: libvirt writes its log a moment before or after the domain's state changes.
     grain = 0.5
 
@@ -70,6 +120,8 @@ class RealHost:
                 BootedGuest(self._libvirtd, guest, identity, serial).wait_ready()
         connection.close()
         self._begun_at = datetime.now(UTC)
+        logs = {name: self.directory / "cache/libvirt/qemu/log" / f"{name}.log" for name in self._names}
+        self._recorder = self._stack.enter_context(Recorder(logs))
         return self
 
     def __exit__(
@@ -82,21 +134,13 @@ class RealHost:
         self._libvirtd.restart()
 
     def log(self) -> list[LogEntry]:
-        """Return every start and end since the portal has had these guests, as QEMU's logs tell them."""
-        found = [
-            (datetime.strptime(at, "%Y-%m-%d %H:%M:%S.%f%z"), name, what, reason)
-            for name in self._names
-            for at, what, reason in _LINE.findall(self._qemu_log(name))
-        ]
+        """Return every start and end since the portal has had these guests."""
         numbers = count(1)
         lines: list[LogEntry] = []
-        for at, name, what, reason in sorted(found):
+        for at, name, what, reason in self._recorder.found():
             if at > self._begun_at:
                 lines += self._entries(numbers, at.timestamp(), str(self._names[name]), what, reason)
         return lines
-
-    def _qemu_log(self, name: str) -> str:
-        return (self.directory / "cache/libvirt/qemu/log" / f"{name}.log").read_text(errors="replace")
 
     @staticmethod
     def _entries(numbers: count[int], at: float, identity: str, what: str, reason: str) -> list[LogEntry]:

@@ -22,8 +22,6 @@ VICTIMS = ("web", "worker", "beat", "watcher", "redis", "libvirtd")
 PEOPLE = 4
 #: The fewest operations that make a run of 20 minutes worth anything; others in proportion.
 ENOUGH, ENOUGH_IN = 500, 20.0
-#: Between two kills, in seconds.
-_KILL_EVERY = (0.5, 4.0)
 #: A VM whose agent never connects counts as up after a minute; guests may have something in mind until then, too.
 _REST_WITHIN = 100.0
 
@@ -58,7 +56,7 @@ def _rage(portal: Instance, host: Host, chance: random.Random, minutes: float) -
     until = time.monotonic() + minutes * 60
     waiting: list[str] = []
     while time.monotonic() < until:
-        time.sleep(chance.uniform(*_KILL_EVERY))
+        time.sleep(chance.uniform(*host.kill_every))
         for _ in range(chance.choice((1, 1, 2))):
             # Each once before any of them again: a short run has some of every kind, too.
             waiting = waiting or chance.sample(VICTIMS, len(VICTIMS))

@@ -30,13 +30,17 @@ pytestmark = [pytest.mark.faults, pytest.mark.behaviour(25, 26), pytest.mark.dja
 TEMPERS = {
     "obedient": OBEDIENT,
     "acpi only": ACPI_ONLY,
+    "refusing": Temper(agent=Agent.REFUSES),
+    "restarting": Temper(told_to_halt=Reaction.REBOOT),
+    "saved slowly": Temper(save=4.0),
     "slow": Temper(slow=4.0),
     "stubborn": STUBBORN,
     "deaf": Temper(agent=Agent.NONE, acpi=False),
-    "refusing": Temper(agent=Agent.REFUSES),
-    "restarting": Temper(told_to_halt=Reaction.REBOOT),
-    "suspending slowly": Temper(save=4.0),
 }
+#: Guests on which force makes a difference, to what is done or to when.
+FORCED = ("slow", "stubborn", "deaf")
+#: Guests that can be asked; the deaf one is refused unless it may be powered off.
+ASKED = ("obedient", "acpi only", "refusing", "restarting", "slow", "stubborn")
 #: What makes a VM so that an action is allowed on it.
 BEFORE: dict[Action, str] = {Action.RUN: "destroy", Action.RESUME: "managedsave"}
 DELAY = 8
@@ -55,15 +59,11 @@ class Case:
         return f"{self.action}, {self.temper}{force}"
 
 
-#: How a guest takes being asked makes no difference to what does not ask it.
 CASES = [
-    *(
-        Case(action, temper, force)
-        for action in sorted(GRACEFUL_ACTIONS)
-        for temper in TEMPERS
-        for force in (True, False)
-    ),
-    *(Case(action, temper) for action in Action if action not in GRACEFUL_ACTIONS for temper in ("obedient", "slow")),
+    *(Case(action, temper, force=False) for action in sorted(GRACEFUL_ACTIONS) for temper in ASKED),
+    *(Case(action, temper, force=True) for action in sorted(GRACEFUL_ACTIONS) for temper in FORCED),
+    *(Case(action, "obedient") for action in Action if action not in GRACEFUL_ACTIONS),
+    Case(Action.SUSPEND, "saved slowly"),
 ]
 
 

@@ -14,9 +14,10 @@ from unittest import mock
 from uuid import UUID
 
 import time_machine
+from django.apps import apps
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Min
 from django.utils import timezone
 
@@ -33,8 +34,6 @@ from vms.hypervisor.fake import FakeHypervisor, Temper
 from vms.models import Host, Operation, VirtualMachine
 
 _EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
-#: Rows of these tables go between two worlds; foreign keys point downwards.
-_TABLES = ("vms_event", "vms_operationstep", "vms_operation", "vms_virtualmachine", "vms_host", "vms_portaldefaults")
 #: What a process does takes some time, in seconds: no two things happen at the same moment.
 _MOMENT = 0.004
 Interruptions = Mapping[int, Interruption]
@@ -297,9 +296,10 @@ class World:
 @contextmanager
 def new_world() -> Iterator[World]:
     """Make a world whose clock stands still but for what moves it, in an empty database."""
-    with connection.cursor() as cursor:
-        for table in _TABLES:
-            cursor.execute(f"DELETE FROM {table}")
+    # In one transaction, at the end of which foreign keys are looked at.
+    with transaction.atomic(), connection.cursor() as cursor:
+        for model in apps.get_app_config("vms").get_models(include_auto_created=True):
+            cursor.execute(f"DELETE FROM {model._meta.db_table}")
     admin = User.objects.filter(username="admin").first() or User.objects.create_superuser("admin", password="x")
     with time_machine.travel(_EPOCH, tick=False) as clock:
         world = World(admin, clock)
