@@ -248,7 +248,7 @@ def test_a_cancelled_operation_takes_back_a_mark_whose_answer_was_lost() -> None
 
 
 @pytest.mark.behaviour(25)
-@pytest.mark.parametrize("kind", [StepKind.PREPARE, StepKind.ASK_AGENT, StepKind.PRESS_BUTTON])
+@pytest.mark.parametrize("kind", [StepKind.PREPARE, StepKind.ASK_AGENT, StepKind.ASK_RESTART, StepKind.PRESS_BUTTON])
 def test_no_run_is_left_behind_or_begun_while_a_call_for_the_old_one_may_be_under_way(kind: StepKind) -> None:
     """It would arm the new run, or take it down."""
     cancelled = replace(op(Action.REBOOT, Stage.WAITING, lost(kind, 1), token=None), cancel_requested=True)

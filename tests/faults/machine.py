@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -16,8 +17,10 @@ from tests.faults.dying import Boundary, Death, Interruption, die
 from tests.faults.oracle import Oracle, Violation
 from tests.faults.world import World, new_world
 from vms import actions
+from vms.domain.configuration import Part
 from vms.domain.policy import Setting
 from vms.domain.power import Action
+from vms.domain.run_options import AS_STORED, RunOptions
 from vms.hypervisor.base import DomainNotFound
 from vms.hypervisor.fake import Agent, Reaction, Temper
 from vms.hypervisor.fake.calls import CALLS
@@ -88,7 +91,10 @@ class Everything(RuleBasedStateMachine):
     @rule(vm=vms, action=requests, override=overrides, data=st.data())
     def request(self, vm: int, action: Action, override: Setting, data: st.DataObject) -> None:
         chosen = override if action in (Action.SHUT_DOWN, Action.REBOOT) else None
-        self.world.request(self.ids[vm], action, chosen, self._interruptions(data))
+        options = AS_STORED
+        if action is Action.RUN_ONCE:
+            options = RunOptions(paused=data.draw(st.booleans()), stateless=data.draw(st.booleans()))
+        self.world.request(self.ids[vm], action, chosen, self._interruptions(data), options)
 
     @rule(vm=vms, verb=st.sampled_from(["force", "extend", "cancel"]), data=st.data())
     def steer(self, vm: int, verb: str, data: st.DataObject) -> None:
@@ -107,6 +113,14 @@ class Everything(RuleBasedStateMachine):
         else:
             actions.set_policy(admin, VirtualMachine.objects.get(pk=self.ids[vm]), Setting(force, delay))
 
+    @rule(vm=vms, inside=st.booleans(), apply=st.booleans())
+    def set_options(self, vm: int, inside: bool, apply: bool) -> None:
+        VirtualMachine.objects.filter(pk=self.ids[vm]).update(restart_inside=inside, apply_on_guest_reboot=apply)
+
+    @rule(vm=vms, vcpus=st.integers(1, 2), data=st.data())
+    def reconfigure(self, vm: int, vcpus: int, data: st.DataObject) -> None:
+        self.world.configure(self.ids[vm], {Part.VCPUS: vcpus}, self._interruptions(data))
+
     # What others do.
 
     @rule(vm=vms, verb=hands)
@@ -118,7 +132,9 @@ class Everything(RuleBasedStateMachine):
     def change_temper_or_remove(self, vm: int, temper: Temper | None) -> None:
         with contextlib.suppress(DomainNotFound):
             if temper is not None:
-                self.world.host.set_temper(self.ids[vm], temper)
+                # What the domain consists of does not change while it runs.
+                acpi = self.world.host.inside(self.ids[vm])["temper"]["acpi"]
+                self.world.host.set_temper(self.ids[vm], replace(temper, acpi=acpi))
             else:
                 self.world.host.hand(self.ids[vm], "undefine")
 

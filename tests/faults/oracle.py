@@ -117,7 +117,8 @@ class Oracle:
             # A call of an operation that was overtaken may still be under way, while its successor waits for it.
             overtaken = [step.operation for step in steps if step.operation.outcome == Outcome.SUPERSEDED]
             if not any(self._succeeded_by(operation, at) for operation in overtaken):
-                raise Violation(f"no operation accounts for {line}", doubled=True)
+                vm = VirtualMachine.objects.get(uuid=line.uuid)
+                raise Violation(f"no operation accounts for {line}: {self._told_of(vm)}", doubled=True)
             return
         operation = active[-1]
         if line.name == "start" and Action(operation.action) not in RUNNING_ACTIONS:
@@ -137,10 +138,10 @@ class Oracle:
     def _check_destroy(self, operation: Operation, line: LogEntry, at: datetime) -> None:
         if operation.policy is not None:
             if not operation.force:
-                raise Violation(f"powered off without force: {self._told(operation)}")
+                raise Violation(f"powered off without force: {self._told_of(operation.vm)}")
             early = operation.deadline_at is not None and at < operation.deadline_at - self._grain
             if early and self._was_asked(operation):
-                raise Violation(f"powered off before the end of the delay: {self._told(operation)}")
+                raise Violation(f"powered off before the end of the delay: {self._told_of(operation.vm)}")
         others = [other for other in self._of(line.uuid, "destroy", operation.created_at) if other.effect]
         if len(others) > 1 and operation.run_token:
             raise Violation(f"one operation powered off twice: {others}", doubled=True)
@@ -204,10 +205,10 @@ class Oracle:
         if outcome is Outcome.FAILED and not (operation.failure and events[-1].severity == Event.Severity.ERROR):
             raise Violation(f"{operation} failed, and no event says why")
         if outcome is Outcome.GAVE_UP and self._surely_down(operation):
-            raise Violation(f"{operation} gave up, and the VM is down: {self._told(operation)}")
+            raise Violation(f"{operation} gave up, and the VM is down: {self._told_of(operation.vm)}")
         if outcome in SUCCESSES:
             for wrong in self._untrue(operation):
-                raise Violation(f"{operation} ended {outcome}, but {wrong}: {self._told(operation)}")
+                raise Violation(f"{operation} ended {outcome}, but {wrong}: {self._told_of(operation.vm)}")
 
     def _untrue(self, operation: Operation) -> Iterator[str]:
         """Say what of a success is not true."""
@@ -226,7 +227,10 @@ class Oracle:
             for change in self._changes.get(uuid, [])
             if began <= change.at + self._grain.total_seconds() and change.at <= ended
         ]
-        if action in (Action.REBOOT, Action.POWER_CYCLE) and not any(change.runs for change in during):
+        if operation.outcome == Outcome.GUEST_REBOOTED:
+            if not any(began <= line.at <= ended for line in self._log if line.uuid == uuid and line.name == "reset"):
+                yield "the guest did not restart itself"
+        elif action in (Action.REBOOT, Action.POWER_CYCLE) and not any(change.runs for change in during):
             # That it went down may have been just before: then nobody had seen it yet.
             yield "the VM was not started again"
         destroyed = any(line.effect for line in self._of(uuid, "destroy", operation.created_at) if line.at <= ended)
@@ -257,7 +261,7 @@ class Oracle:
             for step in operation.steps.all()
         ]
         lines.append(f"{_time(operation.ended_at)} ended {operation.outcome} {operation.failure}")
-        return "\n".join(["", *lines, self.log_of(str(operation.vm.uuid))])
+        return "\n".join(["", *lines])
 
     def log_of(self, uuid: str) -> str:
         """Tell what the host knows of a VM."""
@@ -291,13 +295,14 @@ class Oracle:
         """Check that an operation ended in time."""
         latest = max(operation.hard_deadline_at, faulty_until) + LATEST
         if operation.active or operation.ended_at is None:
-            raise Violation(f"still active: {self._told(operation)}")
+            raise Violation(f"still active: {self._told_of(operation.vm)}")
         if operation.ended_at > latest:
-            raise Violation(f"ended {operation.ended_at - latest} too late: {self._told(operation)}")
+            raise Violation(f"ended {operation.ended_at - latest} too late: {self._told_of(operation.vm)}")
 
     def _told_of(self, vm: VirtualMachine) -> str:
         """Tell all that is known of a VM."""
-        return "\n".join(self._told(operation) for operation in vm.operations.order_by("created_at"))
+        told = [self._told(operation) for operation in vm.operations.order_by("created_at")]
+        return "\n".join([*told, self.log_of(str(vm.uuid))])
 
 
 def _time(at: datetime | None) -> str:

@@ -42,7 +42,7 @@ FORCED = ("slow", "stubborn", "deaf")
 #: Guests that can be asked; the deaf one is refused unless it may be powered off.
 ASKED = ("obedient", "acpi only", "refusing", "restarting", "slow", "stubborn")
 #: What makes a VM so that an action is allowed on it.
-BEFORE: dict[Action, str] = {Action.RUN: "destroy", Action.RESUME: "managedsave"}
+BEFORE: dict[Action, str] = {Action.RUN: "destroy", Action.RUN_ONCE: "destroy", Action.RESUME: "managedsave"}
 DELAY = 8
 
 

@@ -24,9 +24,11 @@ from django.utils import timezone
 from tests.faults.dying import Boundary, Interruption, Processes
 from tests.faults.host import URI, SimulatedHost
 from vms import actions, queues, tasks, watcher
-from vms.domain.errors import PolicyError
+from vms.domain.configuration import Part
+from vms.domain.errors import ConfigurationError, PolicyError
 from vms.domain.policy import Setting
 from vms.domain.power import Action
+from vms.domain.run_options import AS_STORED, RunOptions
 from vms.engine import lease, sync
 from vms.hypervisor import connections
 from vms.hypervisor.base import DomainEvent, EventKind, HostUnreachable, HypervisorError
@@ -121,14 +123,19 @@ class World:
         return passed
 
     def request(
-        self, vm_id: UUID, action: Action, override: Setting | None = None, interruptions: Interruptions | None = None
+        self,
+        vm_id: UUID,
+        action: Action,
+        override: Setting | None = None,
+        interruptions: Interruptions | None = None,
+        options: RunOptions = AS_STORED,
     ) -> None:
         """Ask for an action, as a web request does; a refusal is an answer like any other."""
 
         def ask() -> None:
             vm = VirtualMachine.objects.select_related("host").get(pk=vm_id)
             with contextlib.suppress(actions.Refused, PolicyError):
-                actions.request(self.admin, vm, action, override=override)
+                actions.request(self.admin, vm, action, override=override, options=options)
 
         self._live("web", ask, interruptions)
 
@@ -144,6 +151,16 @@ class World:
                     change(self.admin, operation)
 
         self._live("web", press, interruptions)
+
+    def configure(self, vm_id: UUID, values: Mapping[Part, Any], interruptions: Interruptions | None = None) -> None:
+        """Change the stored configuration of a VM, as a web request does."""
+
+        def change() -> None:
+            vm = VirtualMachine.objects.select_related("host").get(pk=vm_id)
+            with contextlib.suppress(actions.Refused, ConfigurationError):
+                actions.configure(self.admin, vm, values)
+
+        self._live("web", change, interruptions)
 
     def look(self, number: int, interruptions: Interruptions | None = None, *, known_dead: bool = True) -> None:
         """Let a worker take one of the wakes. One that dies gives it back.

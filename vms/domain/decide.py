@@ -25,7 +25,7 @@ MAX_UNANSWERED_ASKS = 3
 #: A power-off marks its run first, so that it ends no other; a hung VM may swallow that call and must not hold it up.
 MAX_UNANSWERED_MARKS = 2
 #: Calls that would do harm to another run than the one they were meant for; so would a destroy that names no run.
-_STRAY = (StepKind.PREPARE, StepKind.ASK_AGENT, StepKind.PRESS_BUTTON)
+_STRAY = (StepKind.PREPARE, StepKind.ASK_AGENT, StepKind.ASK_RESTART, StepKind.PRESS_BUTTON)
 #: How often to look at a VM whose change cannot be timed, when no event arrives.
 LOOK_AGAIN = timedelta(seconds=2)
 
