@@ -25,6 +25,8 @@ RETRY_GAPS = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 4, 8, 16))
 MAX_UNANSWERED_ASKS = 3
 #: A power-off marks its run first, so that it ends no other; a hung VM may swallow that call and must not hold it up.
 MAX_UNANSWERED_MARKS = 2
+#: Calls that would do harm to another run than the one they were meant for; so would a destroy that names no run.
+_STRAY = (StepKind.PREPARE, StepKind.ASK_AGENT, StepKind.ASK_RESTART, StepKind.PRESS_BUTTON)
 #: How often to look at a VM whose change cannot be timed, when no event arrives.
 LOOK_AGAIN = timedelta(seconds=2)
 #: How soon to come back to a host that was serving others.
@@ -89,9 +91,27 @@ def decide(op: Operation, seen: Observation, now: datetime) -> Move:
         raise ValueError("an operation that queues or has ended has no next move")
     move = _next(op, seen, now)
     if now < op.hard_deadline_at:
-        return Wait(min(move.until, op.hard_deadline_at)) if isinstance(move, Wait) else move
-    # What has come true by now counts, however late somebody looks.
-    return move if isinstance(move, Finish) else _leave_running(op, seen, Finish(Outcome.FAILED, Failure.DEADLINE))
+        if isinstance(move, Wait):
+            return Wait(min(move.until, op.hard_deadline_at))
+    elif not isinstance(move, Finish):
+        # What has come true by now counts, however late somebody looks.
+        move = _leave_running(op, seen, Finish(Outcome.FAILED, Failure.DEADLINE))
+    return _once_settled(op, move, now)
+
+
+def _once_settled(op: Operation, move: Move, now: datetime) -> Move:
+    """Wait with what leaves a run behind while an earlier call may still be under way, which would be meant for it.
+
+    A mark that comes late would arm the new run, a request that comes late would take it down.
+    """
+    if isinstance(move, Call) and move.kind not in (StepKind.START, StepKind.RELENT):
+        return move
+    if not isinstance(move, Call | Finish):
+        return move
+    stray = _STRAY if op.run_token else (*_STRAY, StepKind.DESTROY)
+    sent = [step.at for step in op.steps if step.answered_at is None and step.kind in stray]
+    settled_at = max(sent, default=now) + SETTLE
+    return Wait(settled_at) if sent and now < settled_at else move
 
 
 def _next(op: Operation, seen: Observation, now: datetime) -> Move:

@@ -19,7 +19,7 @@ from structlog.contextvars import bound_contextvars
 
 from vms.domain.decide import LOOK_AGAIN, Call, Finish, Move, Note, Wait, decide, decide_gone, decide_unreachable
 from vms.domain.observation import Observation, proof_of_return
-from vms.domain.operation import Failure, Outcome, StepKind
+from vms.domain.operation import Failure, Outcome, Stage, StepKind
 from vms.engine import bulk, configuring, guest_restart, journal, lease, screens, seats, sync
 from vms.engine.screens import Picture
 from vms.hypervisor import connections
@@ -94,12 +94,9 @@ def _go_on(vm_id: UUID) -> None:
     with bound_contextvars(vm=str(vm_id)):
         stored = not vm.change_waits or configuring.apply_waiting(vm)
         look = _carry_on(vm, stored=stored)
-        if (vm.armed or vm.apply_on_guest_reboot) and look.seen is not None and not _in_flight(vm):
-            guest_restart.tend(vm, look.seen)
-
-
-def _in_flight(vm: VirtualMachine) -> bool:
-    return Operation.objects.filter(vm=vm).in_flight().exists()
+        seen = look.seen
+        if seen is not None and (vm.armed or vm.apply_on_guest_reboot or seen.left_armed):
+            _tend(vm, seen, look)
 
 
 def _carry_on(vm: VirtualMachine, *, stored: bool) -> _Look:
@@ -140,6 +137,17 @@ def _next(row: Operation, look: _Look, *, stored: bool) -> Move:
 def _names(row: Operation | None) -> dict[str, str]:
     """Return what every log line carries while an operation is carried on."""
     return {"operation": str(row.pk), "correlation_id": row.correlation_id} if row is not None else {}
+
+
+def _tend(vm: VirtualMachine, seen: Observation, look: _Look) -> None:
+    """See to what holds for a run beyond any operation."""
+    if Operation.objects.filter(vm=vm).in_flight().exists():
+        return
+    if vm.armed or guest_restart.untended(vm):
+        guest_restart.tend(vm, seen)
+    elif seen.left_armed and (row := journal.owing(vm.pk)) is not None:
+        # No intent outlives its operation: one whose host was away at its end still has to take it back.
+        _call(row, Call(StepKind.RELENT, Stage.ENDED), look)
 
 
 def _carry_out(row: Operation, move: Move, look: _Look) -> _Then:

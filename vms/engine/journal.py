@@ -221,6 +221,17 @@ def begin_call(row: Operation, call: Call, now: datetime) -> OperationStep | Non
         return _add_step(row, call.kind, now)
 
 
+def owing(vm_id: UUID) -> Operation | None:
+    """Return the last operation of a VM that nothing is active on, if it has not taken back what it did to its run.
+
+    Its host may have been away when it ended.
+    """
+    last = _with_journal().filter(vm_id=vm_id).order_by("-created_at").first()
+    if last is None or last.active or any(step.kind == StepKind.RELENT and step.ok for step in last.journal):
+        return None
+    return last
+
+
 def answer(step: OperationStep, *, ok: bool, detail: str = "") -> None:
     """Write down what the hypervisor answered, also when the operation was superseded during the call."""
     step.answered_at, step.ok, step.detail = timezone.now(), ok, detail

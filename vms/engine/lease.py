@@ -92,8 +92,12 @@ def _claim(vm_id: UUID, owner: str, since: datetime | None) -> _Claim:
 
 
 def ask_holder_to_look_again(vm_id: UUID) -> bool:
-    """Mark a leased VM, so that its holder looks once more before it gives it back; False when nobody holds it."""
-    return bool(VirtualMachine.objects.filter(pk=vm_id).exclude(lease_owner="").update(look_again=True))
+    """Mark a leased VM, so that its holder looks once more before it gives it back; False when nobody holds it.
+
+    Nobody holds it by a lease that has run out: its worker was killed, and would never look again.
+    """
+    held = VirtualMachine.objects.filter(pk=vm_id, lease_until__gte=timezone.now()).exclude(lease_owner="")
+    return bool(held.update(look_again=True))
 
 
 def _release(vm_id: UUID, owner: str) -> bool:

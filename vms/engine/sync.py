@@ -168,15 +168,19 @@ def listing(host: Host, domains: Iterable[Domain], at: datetime) -> list[UUID]:
         host: As it was read when it was asked; nothing is written when it has changed its address since.
 
     Returns:
-        The VMs that are to be looked at by a worker: those with an operation in flight, and those to be armed.
+        The VMs that are to be looked at by a worker: those with an operation in flight, those to be armed, and those
+        whose run may still be armed by an operation that has ended.
     """
     if not Host.objects.managed().filter(pk=host.pk, uri=host.uri).exists():
         return []
+    left_armed: list[UUID] = []
     known = {vm.uuid: vm for vm in VirtualMachine.objects.filter(host=host)}
     first_listing = host.connected_at is None and not known
     unchanged: list[tuple[VirtualMachine, Domain]] = []
     for domain in domains:
         vm = known.pop(UUID(domain.uuid), None)
+        if vm is not None and domain.seen.left_armed:
+            left_armed.append(vm.pk)
         if vm is None:
             with transaction.atomic():
                 _write(_discovered(host, domain, quietly=first_listing), domain, at)
@@ -190,7 +194,7 @@ def listing(host: Host, domains: Iterable[Domain], at: datetime) -> list[UUID]:
             gone(vm.pk)
     in_hand = Operation.objects.filter(vm__host=host).in_flight().values_list("vm_id", flat=True)
     untended = (vm for vm in VirtualMachine.objects.filter(_MAY_BE_UNTENDED, host=host) if guest_restart.untended(vm))
-    return [*in_hand, *(vm.pk for vm in untended)]
+    return list({*in_hand, *left_armed, *(vm.pk for vm in untended)})
 
 
 def _still_all_so(looks: list[tuple[VirtualMachine, Domain]], at: datetime) -> None:
