@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from vms.domain.observation import DomainState, DownReason, Job, Observation, is_up
-from vms.domain.operation import Failure, Operation, Outcome, Stage, Step, StepKind
+from vms.domain.operation import ASKS, Failure, Operation, Outcome, Stage, Step, StepKind
 from vms.domain.policy import PRESS_AGAIN_EVERY
 from vms.domain.power import Action
 
@@ -32,7 +32,7 @@ class Call:
     """Ask the hypervisor for something; the operation is in `stage` from just before the call.
 
     Attributes:
-        starts_delay: This is the first ask of the guest: the graceful delay is counted from here.
+        starts_delay: This is the first ask that is known to reach the guest: the graceful delay is counted from here.
     """
 
     kind: StepKind
@@ -116,6 +116,17 @@ def decide_gone() -> Move:
     return Finish(Outcome.FAILED, Failure.GONE)
 
 
+def decide_heard_start(op: Operation, at: datetime) -> Note | None:
+    """Return what is to be written down when the hypervisor tells that the VM was started at `at`; None for nothing.
+
+    A start whose answer was lost is known by this to have worked, also when its VM is down again by the next look.
+    """
+    sent = op.last(StepKind.START)
+    if op.stage is not Stage.STARTING or sent is None or at < sent.at:
+        return None
+    return Note(StepKind.STARTED, Stage.COMING_UP)
+
+
 def _bring_down(op: Operation, seen: Observation, now: datetime) -> Move:
     """The shared first half of shut down, reboot, power off and power cycle."""
     if op.cancel_requested and op.graceful and op.stage is not Stage.DESTROYING:
@@ -154,17 +165,15 @@ def _ladder(op: Operation, seen: Observation, now: datetime) -> Move:
     """Ask the agent, then press the button, then power off or give up: all within one graceful delay."""
     if op.policy is None:
         raise ValueError(f"{op.action} without a policy")
-    if op.policy.force and (op.policy.delay == 0 or (op.deadline_at is not None and now >= op.deadline_at)):
+    if op.policy.force and op.policy.delay == 0:
         return _destroy(op, seen, now)
-    if op.deadline_at is not None and now >= op.deadline_at:
-        return _leave_running(op, seen, Finish(Outcome.GAVE_UP))
-
-    asked_at = op.asked_at
-    if seen.agent_connected and _worth_asking(op, StepKind.ASK_AGENT):
-        return Call(StepKind.ASK_AGENT, Stage.WAITING, starts_delay=asked_at is None)
     press_at = _next_press(op, now) if seen.acpi else None
-    if press_at is not None and now >= press_at:
-        return Call(StepKind.PRESS_BUTTON, Stage.WAITING, starts_delay=asked_at is None)
+    ask = _due_ask(op, seen, press_at, now)
+    begins_anew = ask is not None and _was_never_heard(op)
+    if op.deadline_at is not None and now >= op.deadline_at and not begins_anew:
+        return _destroy(op, seen, now) if op.policy.force else _leave_running(op, seen, Finish(Outcome.GAVE_UP))
+    if ask is not None:
+        return Call(ask, Stage.WAITING, starts_delay=begins_anew or op.asked_at is None)
     if press_at is None and not _may_have_heard(op, seen):
         # Nobody there to ask: no agent that listens, and no power button.
         if op.policy.force:
@@ -172,6 +181,26 @@ def _ladder(op: Operation, seen: Observation, now: datetime) -> Move:
         return _leave_running(op, seen, Finish(Outcome.FAILED, Failure.NO_WAY_TO_ASK))
     moments = [moment for moment in (press_at, op.deadline_at) if moment is not None]
     return Wait(min(moments))
+
+
+def _due_ask(op: Operation, seen: Observation, press_at: datetime | None, now: datetime) -> StepKind | None:
+    """Return how the guest is to be asked now; None when it is not."""
+    if seen.agent_connected and _worth_asking(op, StepKind.ASK_AGENT):
+        return StepKind.ASK_AGENT
+    return StepKind.PRESS_BUTTON if press_at is not None and now >= press_at else None
+
+
+def _was_never_heard(op: Operation) -> bool:
+    """True when no request is known to have reached the guest, because the answer to the last one was lost.
+
+    Whoever repeats it starts the delay anew: all workers may have been dead since just before the request was sent.
+    Not when a person has ended the delay, and not for ever.
+    """
+    asks = op.all(*ASKS)
+    if not asks or any(step.ok for step in asks) or op.last(StepKind.FORCE_NOW) is not None:
+        return False
+    lost = sum(step.answered_at is None for step in asks)
+    return asks[-1].answered_at is None and lost < MAX_UNANSWERED_ASKS
 
 
 def _may_have_heard(op: Operation, seen: Observation) -> bool:
@@ -236,11 +265,27 @@ def _how_it_went_down(op: Operation, seen: Observation) -> Outcome:
         return Outcome.FORCED
     if op.last(StepKind.DISCARD_MEMORY) is not None:
         return Outcome.DONE
-    asked = op.last(StepKind.ASK_AGENT, StepKind.PRESS_BUTTON)
+    asked = op.last(*ASKS)
+    if asked is None and op.overtaken is not None:
+        return _how_it_was_down(op.overtaken, seen)
     if asked is None or seen.down_reason in (DownReason.DESTROYED, DownReason.SAVED):
         return Outcome.OTHER_HAND
+    if seen.down_reason is DownReason.CRASHED:
+        # Down as was asked for, but the guest did not get that far by itself: it panicked, or its process died.
+        return Outcome.DONE
     # With both asked, the last one asked is named: the hypervisor does not say which of them the guest heard.
     return Outcome.CLEAN_AGENT if asked.kind is StepKind.ASK_AGENT else Outcome.CLEAN_ACPI
+
+
+def _how_it_was_down(overtaken: Operation, seen: Observation) -> Outcome:
+    """How a VM went down which was down already when the operation was overtaken that had acted on it until then."""
+    if any(step.ok for step in overtaken.all(StepKind.START)):
+        return Outcome.OTHER_HAND
+    if overtaken.brought_down is not None:
+        return overtaken.brought_down
+    if overtaken.action is Action.RUN:
+        return Outcome.DONE
+    return _how_it_went_down(overtaken, seen)
 
 
 def _run(op: Operation, seen: Observation, now: datetime) -> Move:
@@ -268,6 +313,8 @@ def _starting(op: Operation, seen: Observation, now: datetime) -> Move:
 def _coming_up(op: Operation, seen: Observation, now: datetime) -> Move:
     if seen.down:
         return Finish(Outcome.FAILED, Failure.WENT_DOWN_AGAIN)
+    if seen.crashed:
+        return Finish(Outcome.FAILED, Failure.CRASHED)
     started = op.last(StepKind.STARTED)
     since = started.at if started is not None else now
     # A VM that somebody paused meanwhile has come back; it just does not run on by our doing.

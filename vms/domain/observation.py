@@ -59,6 +59,7 @@ class Observation:
         acpi: The domain has ACPI.
         persistent: It is defined, so it will still be there when it is down.
         job: Long-running job in progress.
+        crashed: The guest crashed, and its run is preserved as it was then; its state is PAUSED.
         reset_ends_run: `on_reboot` of this run is `destroy`: a guest that resets ends the run.
     """
 
@@ -71,6 +72,7 @@ class Observation:
     acpi: bool = True
     persistent: bool = True
     job: Job = Job.NONE
+    crashed: bool = False
     reset_ends_run: bool = False
 
     @property

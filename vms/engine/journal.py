@@ -22,7 +22,7 @@ from vms.domain.decide import Call, Finish, Note
 from vms.domain.observation import status_while
 from vms.domain.operation import Failure, Outcome, Stage, StepKind
 from vms.domain.policy import Origin, Plan, Policy, Setting
-from vms.domain.power import Action
+from vms.domain.power import FORCEFUL_ACTIONS, Action
 from vms.engine import outcomes
 from vms.models import Operation, OperationQuerySet, OperationStep, VirtualMachine
 
@@ -72,11 +72,21 @@ def as_decided(row: Operation) -> op.Operation:
         hard_deadline_at=row.hard_deadline_at,
         policy=row.policy,
         run_token=row.run_token or None,
+        asked_at=row.asked_at,
         deadline_at=row.deadline_at,
         cancel_requested=row.cancel_requested,
         brought_down=Outcome(row.brought_down) if row.brought_down else None,
         steps=tuple(op.Step(StepKind(step.kind), step.at, step.answered_at, step.ok) for step in row.journal),
+        overtaken=_overtaken(row),
     )
+
+
+def _overtaken(row: Operation) -> op.Operation | None:
+    """Return the operation that a power-off has ended, as long as it matters how that one brought the VM down."""
+    if row.action not in FORCEFUL_ACTIONS or any(step.kind == StepKind.DESTROY for step in row.journal):
+        return None
+    overtaken = _with_journal().filter(superseded_by=row).first()
+    return as_decided(overtaken) if overtaken is not None else None
 
 
 def accept(vm: VirtualMachine, request: Request) -> Operation:
@@ -118,7 +128,8 @@ def settled_at(row: Operation, now: datetime) -> datetime | None:
     A start that was sent by a worker which then died may be under way at the host: a power-off that believed the VM
     to be down already would be undone by it.
     """
-    if row.journal or row.created_at + decide.SETTLE <= now:
+    called = any(step.kind in op.CALLS for step in row.journal)
+    if called or row.created_at + decide.SETTLE <= now:
         return None
     unanswered = OperationStep.objects.filter(
         operation__vm_id=row.vm_id,
@@ -138,18 +149,25 @@ def begin_call(row: Operation, call: Call, now: datetime) -> OperationStep | Non
     """
     changes: dict[str, Any] = {"stage": call.stage}
     if call.starts_delay:
-        policy = row.policy
-        if policy is None:
-            raise ValueError(f"{row.action} asks no guest")
-        changes |= {
-            "asked_at": now,
-            "deadline_at": now + timedelta(seconds=policy.delay),
-            "hard_deadline_at": op.hard_deadline(Action(row.action), policy, now),
-        }
+        changes |= _delay_from(row, now)
     with transaction.atomic():
         if not _change(row, **changes):
             return None
         return _add_step(row, call.kind, now)
+
+
+def _delay_from(row: Operation, now: datetime) -> dict[str, datetime]:
+    """Return the times of a graceful delay that begins now: the first time, or anew with what was added to it since."""
+    policy = row.policy
+    if policy is None:
+        raise ValueError(f"{row.action} asks no guest")
+    if row.asked_at is None or row.deadline_at is None:
+        deadline_at = now + timedelta(seconds=policy.delay)
+        hard_deadline_at = op.hard_deadline(Action(row.action), policy, now)
+    else:
+        later = now - row.asked_at
+        deadline_at, hard_deadline_at = row.deadline_at + later, row.hard_deadline_at + later
+    return {"asked_at": now, "deadline_at": deadline_at, "hard_deadline_at": hard_deadline_at}
 
 
 def answer(step: OperationStep, *, ok: bool, detail: str = "") -> None:
