@@ -87,7 +87,8 @@ def test_a_start_that_worked_is_not_sent_again_when_its_vm_went_down_before_anyb
     assert [called.kind for called in done.vm.log if called.kind is StepKind.START] == [StepKind.START]
 
 
-@pytest.mark.parametrize("story", STORIES)
+# A restart inside the guest of which nobody heard, with nobody looking either, leaves no trace at the hypervisor.
+@pytest.mark.parametrize("story", [story for story in STORIES if not story.values[0].deaf])  # type: ignore[union-attr]
 def test_a_worker_that_is_replaced_late_changes_nothing_but_which_ask_is_named(story: Scenario) -> None:
     """A worker that goes on long after finds several asks due at once; the last of them gets the credit."""
     clean = {Outcome.CLEAN_AGENT, Outcome.CLEAN_ACPI}
