@@ -148,17 +148,28 @@ def _bring_down(op: Operation, seen: Observation, now: datetime) -> Move:
             return Call(StepKind.PREPARE, op.stage)
         # A hung QEMU takes no token, and is just what Power off is for.
         return _destroy(op, seen, now)
+    hands_off = _hands_off(op, seen, now)
+    if hands_off is not None:
+        return hands_off
+    if op.stage is Stage.DESTROYING or not op.graceful:
+        return _destroy(op, seen, now)
+    return _restart_inside(op, seen, now) if op.inside else _ask_down(op, seen, now)
+
+
+def _hands_off(op: Operation, seen: Observation, now: datetime) -> Move | None:
+    """Return what to do instead with a running VM that is not to be brought down now; None for one that may be."""
     if _another_run(op, seen):
         # It went down and somebody has started it again. A new run is never touched.
         if op.runs_again:
             return Finish(Outcome.OTHER_HAND)
         return Finish(Outcome.FAILED, Failure.STARTED_ELSEWHERE)
+    if op.runs_again and not seen.persistent:
+        # Somebody undefined it: it would be gone with its run, and could not be started again.
+        return _leave_running(op, seen, Finish(Outcome.FAILED, Failure.GONE))
     if seen.job is Job.MIGRATING:
         # Neither half of a VM that is moving is to be touched.
         return Wait(now + LOOK_AGAIN)
-    if op.stage is Stage.DESTROYING or not op.graceful:
-        return _destroy(op, seen, now)
-    return _restart_inside(op, seen, now) if op.inside else _ask_down(op, seen, now)
+    return None
 
 
 def _ask_down(op: Operation, seen: Observation, now: datetime) -> Move:
@@ -309,22 +320,20 @@ def _is_down(op: Operation, seen: Observation, now: datetime) -> Move:
     """The VM is down: the end of a shut-down, half of a reboot."""
     if op.action is Action.POWER_OFF and seen.managed_save:
         return _retried(op, StepKind.DISCARD_MEMORY, op.stage, now, Failure.DISCARD_FAILED)
-    how = _how_it_went_down(op, seen)
-    if not op.runs_again:
-        return Finish(how)
     if seen.managed_save:
-        # Somebody suspended it meanwhile. Starting it would bring the old memory back, which is no reboot.
+        # Somebody suspended it meanwhile: its guest has not shut down, and a start would bring the old memory back.
         return Finish(Outcome.FAILED, Failure.SAVED_ELSEWHERE)
-    return Note(StepKind.WENT_DOWN, Stage.STARTING, brought_down=how)
+    how = _how_it_went_down(op, seen)
+    return Note(StepKind.WENT_DOWN, Stage.STARTING, brought_down=how) if op.runs_again else Finish(how)
 
 
 def _how_it_went_down(op: Operation, seen: Observation) -> Outcome:
     destroys = op.all(StepKind.DESTROY)
+    if op.last(StepKind.DISCARD_MEMORY) is not None:
+        return Outcome.DONE
     # A destroy that is not known to have worked may have come too late: the guest had gone down by itself.
     if any(step.ok for step in destroys) or (destroys and seen.down_reason is not DownReason.GUEST):
         return Outcome.FORCED
-    if op.last(StepKind.DISCARD_MEMORY) is not None:
-        return Outcome.DONE
     asked = op.last(*ASKS)
     if asked is None and op.overtaken is not None:
         return _how_it_was_down(op.overtaken, seen)
@@ -349,6 +358,9 @@ def _how_it_was_down(overtaken: Operation, seen: Observation) -> Outcome:
 
 
 def _run(op: Operation, seen: Observation, now: datetime) -> Move:
+    if seen.down and op.action is Action.RESUME and not seen.managed_save:
+        # It has no memory any more that could run on.
+        return _ended_meanwhile(seen)
     if seen.down:
         return _starting(op, seen, now)
     if op.action is Action.RUN_ONCE:
@@ -380,9 +392,14 @@ def _is_old_run(op: Operation, seen: Observation) -> bool:
     return went_down and op.run_token is not None and seen.run_token == op.run_token
 
 
+def _ended_meanwhile(seen: Observation) -> Finish:
+    """End an operation whose VM went down when it was to run."""
+    return Finish(Outcome.FAILED, Failure.SAVED_ELSEWHERE if seen.managed_save else Failure.WENT_DOWN_AGAIN)
+
+
 def _coming_up(op: Operation, seen: Observation, now: datetime) -> Move:
     if seen.down:
-        return Finish(Outcome.FAILED, Failure.WENT_DOWN_AGAIN)
+        return _ended_meanwhile(seen)
     if _is_old_run(op, seen):
         return Finish(Outcome.FAILED, Failure.SAVED_ELSEWHERE)
     if seen.crashed:
@@ -416,7 +433,7 @@ def _saving(op: Operation, seen: Observation, now: datetime) -> Move:
 
 def _resuming(op: Operation, seen: Observation, now: datetime) -> Move:
     if seen.down:
-        return Finish(Outcome.FAILED, Failure.WENT_DOWN_AGAIN)
+        return _ended_meanwhile(seen)
     if seen.state is DomainState.RUNNING:
         return Finish(Outcome.DONE if op.last(StepKind.RESUME) is not None else Outcome.OTHER_HAND)
     return _retried(op, StepKind.RESUME, Stage.RESUMING, now, Failure.RESUME_FAILED)

@@ -100,6 +100,8 @@ def _configure(machine: Machine, now: float, values: dict[str, Any], revert: lis
 
 
 def _save(machine: Machine, now: float) -> Result:
+    if machine.run is not None and not machine.persistent:
+        raise HypervisorError("Requested operation is not valid: cannot do managed save for transient domain")
     if machine.run is not None and RunOptions.of(machine.run.options).stateless:
         raise HypervisorError("Requested operation is not valid: a domain with transient disks cannot be saved")
     return Result(_must_run(machine).saved_at is None, machine.begin_save(now, DRIVER))

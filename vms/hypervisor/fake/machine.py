@@ -179,10 +179,13 @@ class Machine:
     def request(self, now: float, reaction: Reaction) -> bool:
         """Let a guest that listens hear a request, and say whether it makes a difference."""
         run = self.run
-        if run is None or run.acts_at is not None or now < run.listens_at or run.state != DomainState.RUNNING:
+        if run is None or now < run.listens_at or run.state != DomainState.RUNNING:
+            return False
+        acts_at = now + self.temper.slow
+        if run.acts_at is not None and run.acts_at <= acts_at:
             return False
         told = self.temper.told_to_halt if reaction is Reaction.HALT else self.temper.told_to_reboot
-        run.reaction, run.acts_at = told, now + self.temper.slow
+        run.reaction, run.acts_at = told, acts_at
         return True
 
     def press_button(self, now: float) -> bool:
