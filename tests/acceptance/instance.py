@@ -171,6 +171,19 @@ class Instance:
             kill(victim)
         return pid
 
+    @contextmanager
+    def standing_still(self, name: str) -> Iterator[None]:
+        """Let one process with its children do nothing for a while."""
+        pid = wait_until(lambda: self.pid(name), f"{name} runs")
+        processes = (pid, *children(pid))
+        for each in processes:
+            os.kill(each, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for each in processes:
+                os.kill(each, signal.SIGCONT)
+
     def wait_restarted(self, name: str, was: int) -> None:
         """Wait until a process that was killed runs again."""
         wait_until(lambda: self.pid(name) not in (0, was), f"{name} runs again", 15)
