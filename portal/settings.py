@@ -129,6 +129,18 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 
+# Mail ----------------------------------------------------------------------------------------------------------------
+
+#: Off until a mail server is configured; nothing is then written for anybody.
+PORTAL_MAILS = PORTAL_CONFIG.mails
+#: Where people reach the portal, without a slash at its end: links in mails begin with it.
+PORTAL_URL = PORTAL_CONFIG.public_url
+EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+vars().update(PORTAL_CONFIG.email)
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = PORTAL_CONFIG.email_from or "vm-portal@localhost"
+# Seconds that a mail server may say nothing. Well below the time limit of a task.
+EMAIL_TIMEOUT = 10
+
 # Sign-in and browser security ----------------------------------------------------------------------------------------
 
 LOGIN_URL = "login"

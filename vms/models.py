@@ -14,13 +14,14 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Lower
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from vms import labels
 from vms.domain import operation as op
-from vms.domain import policy
+from vms.domain import notice, policy, retention
 from vms.domain.observation import DomainState, DownReason, Job, Observation
 from vms.domain.power import Action, VmStatus
 
@@ -61,7 +62,7 @@ class Host(models.Model):
 
 
 class PortalDefaults(models.Model):
-    """The power-down policy of VMs that have not set their own. One row."""
+    """The power-down policy of VMs that have not set their own, and how long history is kept. One row."""
 
     id = models.SmallAutoField(primary_key=True)
     force = models.BooleanField(_("power off if the guest does not shut down in time"), default=policy.FACTORY_FORCE)
@@ -71,6 +72,18 @@ class PortalDefaults(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(policy.MAX_DELAY)],
         help_text=_("Seconds to wait for the guest, 1 to 3600."),
     )
+    keep_events = models.PositiveIntegerField(
+        _("keep events"),
+        default=retention.FACTORY_DAYS,
+        validators=[MaxValueValidator(retention.MAX_DAYS)],
+        help_text=_("Days, 0 for ever."),
+    )
+    keep_operations = models.PositiveIntegerField(
+        _("keep operations"),
+        default=retention.FACTORY_DAYS,
+        validators=[MaxValueValidator(retention.MAX_DAYS)],
+        help_text=_("Days, 0 for ever."),
+    )
 
     class Meta:
         verbose_name = _("portal defaults")
@@ -79,6 +92,10 @@ class PortalDefaults(models.Model):
             models.CheckConstraint(condition=Q(id=1), name="portal_defaults_one_row"),
             models.CheckConstraint(
                 condition=Q(graceful_delay__range=(1, policy.MAX_DELAY)), name="portal_defaults_delay_range"
+            ),
+            models.CheckConstraint(
+                condition=Q(keep_events__lte=retention.MAX_DAYS, keep_operations__lte=retention.MAX_DAYS),
+                name="portal_defaults_keep_range",
             ),
         ]
 
@@ -95,6 +112,26 @@ class PortalDefaults(models.Model):
         """The default as the domain sees it."""
         return policy.Setting(force=self.force, delay=self.graceful_delay)
 
+    @property
+    def keeps(self) -> retention.Keep:
+        """How long history is kept."""
+        return retention.Keep(events=self.keep_events, operations=self.keep_operations)
+
+
+class Tag(models.Model):
+    """A word that people put on VMs, to find them by and to be told of them by mail."""
+
+    name = models.CharField(_("name"), max_length=50)
+
+    class Meta:
+        ordering = [Lower("name")]
+        verbose_name = _("tag")
+        verbose_name_plural = _("tags")
+        constraints = [models.UniqueConstraint(Lower("name"), name="tag_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
 
 class VirtualMachine(models.Model):
     """One libvirt domain: the last look at it, its power-down policy, and who may act on it now."""
@@ -106,6 +143,7 @@ class VirtualMachine(models.Model):
     description = models.TextField(_("description"), blank=True)
     memory = models.PositiveBigIntegerField(_("memory"), default=0, help_text=_("Bytes."))
     vcpus = models.PositiveIntegerField(_("virtual CPUs"), default=0)
+    tags = models.ManyToManyField(Tag, blank=True, related_name="vms", verbose_name=_("tags"))
 
     force_power_off = models.BooleanField(
         _("power off if the guest does not shut down in time"), null=True, blank=True, default=None
@@ -337,8 +375,20 @@ class OperationStep(models.Model):
         return f"{self.number}. {self.get_kind_display()}"
 
 
+class EventQuerySet(models.QuerySet["Event"]):
+    """Events, which are not deleted like other rows: only vms.engine.retention lets the old ones go."""
+
+    def delete(self) -> NoReturn:
+        """Refuse: history is not rewritten."""
+        _refuse_to_rewrite()
+
+
+def _refuse_to_rewrite() -> NoReturn:
+    raise TypeError("events are history: they are added, never changed or deleted")
+
+
 class Event(models.Model):
-    """Something that happened, in words, for good: rows are added and never changed."""
+    """Something that happened, in words: rows are added, never changed, and kept for as long as history is kept."""
 
     class Severity(models.TextChoices):
         """oVirt's words."""
@@ -358,6 +408,8 @@ class Event(models.Model):
     actor_name = models.CharField(_("actor"), max_length=150, blank=True)
     correlation_id = models.CharField(_("correlation id"), max_length=36, blank=True, db_index=True)
 
+    objects = EventQuerySet.as_manager()
+
     class Meta:
         ordering = ["-id"]
         verbose_name = _("event")
@@ -373,12 +425,76 @@ class Event(models.Model):
             TypeError: It exists already; history is not rewritten.
         """
         if not self._state.adding:
-            self._refuse()
+            _refuse_to_rewrite()
         super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refuse: history is not rewritten."""
-        self._refuse()
+        _refuse_to_rewrite()
 
-    def _refuse(self) -> NoReturn:
-        raise TypeError("events are history: they are added, never changed or deleted")
+
+class Subscription(models.Model):
+    """One person's wish to be mailed when an operation ends in a certain way, on VMs with a tag or on any."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="subscriptions", verbose_name=_("person")
+    )
+    outcome = models.CharField(_("outcome"), max_length=16, choices=labels.outcome_choices)
+    tag = models.ForeignKey(
+        Tag, null=True, blank=True, on_delete=models.CASCADE, related_name="subscriptions", verbose_name=_("tag")
+    )
+
+    class Meta:
+        ordering = ["user", "tag", "outcome"]
+        verbose_name = _("mail subscription")
+        verbose_name_plural = _("mail subscriptions")
+        constraints = [
+            models.UniqueConstraint(fields=["user", "tag", "outcome"], name="subscription_once_per_tag"),
+            models.UniqueConstraint(
+                fields=["user", "outcome"], condition=Q(tag__isnull=True), name="subscription_once_for_all"
+            ),
+            models.CheckConstraint(
+                condition=Q(outcome__in=[outcome.value for outcome in notice.OUTCOMES]),
+                name="subscription_outcome",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.get_outcome_display()}, {self.tag or _('all virtual machines')}"
+
+
+class Mail(models.Model):
+    """One mail to one person about an operation that ended: written in the same transaction, sent by vms.outbox."""
+
+    class State(models.TextChoices):
+        """How far it is."""
+
+        WAITING = "waiting", _("Waiting")
+        SENDING = "sending", _("Sending")
+        SENT = "sent", _("Sent")
+        WITHHELD = "withheld", _("Withheld")
+        GIVEN_UP = "given_up", _("Given up")
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", verbose_name=_("person")
+    )
+    operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="mails")
+    state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.WAITING)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    error = models.TextField(_("last error"), blank=True)
+    created_at = models.DateTimeField(_("written"), default=timezone.now)
+    #: When to try next; of one that is being sent: when its sender counts as dead.
+    due_at = models.DateTimeField(default=timezone.now)
+    sent_at = models.DateTimeField(_("sent"), null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("mail")
+        verbose_name_plural = _("mails")
+        constraints = [models.UniqueConstraint(fields=["operation", "user"], name="mail_once_per_operation")]
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(state__in=["waiting", "sending"]), name="mail_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.operation_id}, {self.user_id}"

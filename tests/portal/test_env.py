@@ -43,6 +43,12 @@ def test_without_any_variable_everything_has_a_usable_default(tmp_path: Path) ->
         ("PORTAL_LOG_FORMAT", "xml", "portal.E013"),
         ("PORTAL_LOG_LEVEL", "loud", "portal.E014"),
         ("PORTAL_SECRET_KEY", "short", "portal.E015"),
+        ("EMAIL_URL", "mail.example.org", "portal.E019"),
+        ("EMAIL_URL", "consolemail://", "portal.E019"),
+        ("EMAIL_URL", "smtp://", "portal.E019"),
+        ("PORTAL_EMAIL_FROM", "VM Portal", "portal.E020"),
+        ("PORTAL_URL", "vms.example.org", "portal.E021"),
+        ("PORTAL_URL", "https://example.org/vms", "portal.E021"),
     ],
 )
 def test_a_wrong_value_is_one_problem_with_a_hint_and_stops_servers(name: str, value: str, problem: str) -> None:
@@ -51,6 +57,51 @@ def test_a_wrong_value_is_one_problem_with_a_hint_and_stops_servers(name: str, v
     assert all(found.hint and name in str(found) for found in config.errors)
     with pytest.raises(ImproperlyConfigured, match=name):
         config.require()
+
+
+MAIL = {
+    "EMAIL_URL": "smtp+tls://portal:p%40ss@mail.example.org",
+    "PORTAL_EMAIL_FROM": "VM Portal <vms@example.org>",
+    "PORTAL_URL": "https://vms.example.org/",
+}
+
+
+def test_mail_is_off_until_a_server_is_named() -> None:
+    config = env.load({})
+    assert not config.mails
+    assert config.email == {}
+
+
+@pytest.mark.parametrize(
+    ("url", "port", "tls"),
+    [
+        ("smtp://mail.example.org", 25, None),
+        ("smtp+tls://mail.example.org", 587, "EMAIL_USE_TLS"),
+        ("smtp+ssl://mail.example.org", 465, "EMAIL_USE_SSL"),
+        ("smtp://mail.example.org:2525", 2525, None),
+    ],
+)
+def test_a_mail_server_is_named_by_its_url(url: str, port: int, tls: str | None) -> None:
+    config = env.load(MAIL | {"EMAIL_URL": url})
+    assert config.errors == []
+    assert config.mails
+    assert (config.email["EMAIL_HOST"], config.email["EMAIL_PORT"]) == ("mail.example.org", port)
+    assert {name for name in config.email if name.startswith("EMAIL_USE")} == ({tls} if tls else set())
+
+
+def test_the_mail_servers_password_is_read_and_not_shown() -> None:
+    config = env.load(MAIL)
+    assert (config.email["EMAIL_HOST_USER"], config.email["EMAIL_HOST_PASSWORD"]) == ("portal", "p@ss")
+    assert config.public_url == "https://vms.example.org"
+    assert "p@ss" not in repr(config)
+
+
+@pytest.mark.parametrize("missing", ["PORTAL_EMAIL_FROM", "PORTAL_URL"])
+def test_mail_needs_a_sender_and_an_address_for_its_links(missing: str) -> None:
+    variables = {name: value for name, value in MAIL.items() if name != missing}
+    (problem,) = env.load(variables).errors
+    assert missing in problem.message
+    assert f"{missing}=" in problem.hint
 
 
 def test_all_problems_are_reported_at_once() -> None:

@@ -23,7 +23,7 @@ from vms.domain.observation import status_while
 from vms.domain.operation import Failure, Outcome, Stage, StepKind
 from vms.domain.policy import Origin, Plan, Policy, Setting
 from vms.domain.power import Action
-from vms.engine import outcomes
+from vms.engine import notice, outcomes
 from vms.models import Operation, OperationQuerySet, OperationStep, VirtualMachine
 
 #: A new operation is swept up this soon when the message that should wake it is lost.
@@ -201,6 +201,7 @@ def finish(row: Operation, move: Finish, now: datetime, detail: str = "") -> boo
         ):
             return False
         outcomes.record_ended(row)
+        notice.write(row)
         return True
 
 
@@ -215,6 +216,7 @@ def supersede(row: Operation, by: Action, actor: User | AnonymousUser) -> None:
     if not _change(row, stage=Stage.ENDED, outcome=outcome, ended_at=now, wake_at=None):
         raise LostRace(f"{row} changed meanwhile")
     outcomes.record_superseded(row, by, actor)
+    notice.write(row)
 
 
 def force_now(row: Operation, actor: User | AnonymousUser) -> bool:

@@ -49,6 +49,8 @@ class Code(IntEnum):
     RAN_ON = 100012
     SUPERSEDED = 100010
     DEFAULTS_CHANGED = 100011
+    MAIL_FAILED = 100030
+    CLEANED_UP = 100031
 
 
 def record(
