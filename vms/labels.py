@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from vms.domain.configuration import BootDevice, Part
+from vms.domain.observation import Proof
 from vms.domain.operation import Failure, Outcome, Stage, StepKind
-from vms.domain.policy import Origin, PlanKind
+from vms.domain.plan import Consequence, PlanKind
+from vms.domain.policy import Origin
 from vms.domain.power import Action, VmStatus
 
 STATUS: dict[VmStatus, Promise] = {
@@ -31,6 +35,7 @@ STATUS: dict[VmStatus, Promise] = {
 
 ACTION: dict[Action, Promise] = {
     Action.RUN: _("Run"),
+    Action.RUN_ONCE: _("Run once"),
     Action.SHUT_DOWN: _("Shut down"),
     Action.POWER_OFF: _("Power off"),
     Action.REBOOT: _("Reboot"),
@@ -86,6 +91,7 @@ FAILURE: dict[Failure, Promise] = {
 STEP: dict[StepKind, Promise] = {
     StepKind.PREPARE: _("Marked the run"),
     StepKind.ASK_AGENT: _("Asked the guest agent"),
+    StepKind.ASK_RESTART: _("Asked the guest agent to restart the guest"),
     StepKind.PRESS_BUTTON: _("Pressed the power button"),
     StepKind.DESTROY: _("Powered off"),
     StepKind.START: _("Started the VM"),
@@ -93,15 +99,37 @@ STEP: dict[StepKind, Promise] = {
     StepKind.RESUME: _("Resumed"),
     StepKind.DISCARD_MEMORY: _("Discarded saved memory"),
     StepKind.RELENT: _("Let the guest restart again"),
+    StepKind.SCREENSHOT: _("Took a picture of the screen"),
     StepKind.WENT_DOWN: _("Went down"),
     StepKind.STARTED: _("Runs"),
+    StepKind.GUEST_RESET: _("The guest restarted itself"),
+    StepKind.AGENT_LEFT: _("The guest agent left"),
+    StepKind.FALL_BACK: _("A restart inside the guest cannot be asked for; it is brought down and run again"),
     StepKind.FORCE_NOW: _("Force now"),
     StepKind.EXTEND: _("Extended"),
     StepKind.CANCEL: _("Cancel"),
 }
 
+PROOF: dict[Proof, Promise] = {
+    Proof.AGENT: _("Its guest agent is connected"),
+    Proof.RUNNING: _("It runs; no guest agent tells of its guest"),
+    Proof.AGENT_LATE: _("It runs; its guest agent did not connect within 60 s"),
+    Proof.ASLEEP: _("Its guest has put itself to sleep"),
+    Proof.PAUSED: _("Somebody has paused it since"),
+}
+
+#: The same in a word or two, for a row.
+PROOF_SHORT: dict[Proof, Promise] = {
+    Proof.AGENT: _("agent connected"),
+    Proof.RUNNING: _("running"),
+    Proof.AGENT_LATE: _("running, no agent"),
+    Proof.ASLEEP: _("asleep"),
+    Proof.PAUSED: _("paused"),
+}
+
 PLAN: dict[PlanKind, Promise] = {
     PlanKind.ASK_AGENT: _("Ask the guest agent to shut the guest down"),
+    PlanKind.ASK_RESTART: _("Ask the guest agent to restart the guest; the VM itself runs on"),
     PlanKind.PRESS_BUTTON: _("Press the power button (ACPI), again every 10 s"),
     PlanKind.POWER_OFF: _("Power the VM off; what the guest has not saved is lost"),
     PlanKind.GIVE_UP: _("Give up: the VM stays Up, and an event says so"),
@@ -116,6 +144,7 @@ PLAN: dict[PlanKind, Promise] = {
 #: The same in a word or two, for a plan on one line.
 PLAN_SHORT: dict[PlanKind, Promise] = {
     PlanKind.ASK_AGENT: _("ask the guest agent"),
+    PlanKind.ASK_RESTART: _("ask the guest agent to restart"),
     PlanKind.PRESS_BUTTON: _("press the power button"),
     PlanKind.POWER_OFF: _("power off"),
     PlanKind.GIVE_UP: _("give up"),
@@ -126,6 +155,78 @@ PLAN_SHORT: dict[PlanKind, Promise] = {
     PlanKind.SAVE: _("save its memory"),
     PlanKind.REFUSED: _("no way to ask"),
 }
+
+CONSEQUENCE: dict[Consequence, Promise] = {
+    Consequence.APPLIES_CHANGES: _("The changes that wait are applied."),
+    Consequence.MAY_KEEP_CHANGES_WAITING: _(
+        "Changes wait to be applied. This request says not to power off: if it gives up, they go on waiting."
+    ),
+    Consequence.ENDS_RUN_ONCE: _("This run was started with other than the stored configuration; that ends with it."),
+    Consequence.LOSES_DISK_WRITES: _("The run is stateless: everything it has written to its disks is lost."),
+    Consequence.RUNS_STATELESS: _("The VM is stateless: what it writes to its disks will be dropped when it ends."),
+    Consequence.DIFFERS_ONCE: _("For this run only; the stored configuration is not touched."),
+}
+
+PART: dict[Part, Promise] = {
+    Part.DESCRIPTION: _("Description"),
+    Part.MEMORY: _("Memory"),
+    Part.VCPUS: _("Virtual CPUs"),
+    Part.BOOT: _("Boot order"),
+    Part.CD_IMAGE: _("CD image"),
+    Part.KERNEL: _("Kernel"),
+    Part.INITRD: _("Initial RAM disk"),
+    Part.COMMAND_LINE: _("Kernel command line"),
+    Part.DISKS: _("Disks"),
+    Part.INTERFACES: _("Network interfaces"),
+}
+
+BOOT_DEVICE: dict[str, Promise] = {
+    BootDevice.DISK: _("Hard disk"),
+    BootDevice.CD: _("CD"),
+    BootDevice.NETWORK: _("Network"),
+}
+
+CONFIGURATION_ERROR: dict[str, Promise] = {
+    "memory_range": _("Enter whole MiB, from 1 MiB to 16 TiB."),
+    "vcpus_range": _("Enter a whole number from 1 to 4096."),
+    "boot": _("Choose at least one device, each once."),
+    "path": _("Enter the absolute path of a file on the host, or nothing."),
+    "text": _("Enter text without control characters, at most 4000 characters."),
+    "no_drive": _("The VM has no CD drive. Add one to its definition on the host first."),
+    "not_edited_here": _("This part is edited on the host."),
+    "needs_kernel": _("An initial RAM disk or a command line needs a kernel."),
+}
+
+
+def memory(size: int) -> str:
+    """Write bytes in the largest binary unit that leaves a short number."""
+    value = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if value == int(value) or value >= 10 else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"
+
+
+def part_value(part: Part, value: Any) -> str:
+    """Return one part of a configuration in words."""
+    if part is Part.MEMORY:
+        return memory(value)
+    if part is Part.BOOT:
+        return ", ".join(str(BOOT_DEVICE.get(device, device)) for device in value) or gettext("not set")
+    if part is Part.CD_IMAGE:
+        return gettext("no drive") if value is None else value or gettext("empty")
+    if isinstance(value, list | tuple):
+        return "; ".join(value) or gettext("none")
+    return str(value) if value != "" else gettext("empty")
+
+
+def changed_parts(values: Mapping[str, Any], reverts: Iterable[str]) -> str:
+    """Return in words what a change of a configuration is about."""
+    changes = [f"{PART[Part(name)]}: {part_value(Part(name), value)}" for name, value in values.items()]
+    taken_back = [gettext("%(part)s taken back") % {"part": PART[Part(name)]} for name in reverts]
+    return ", ".join([*changes, *taken_back])
+
 
 ORIGIN: dict[Origin, Promise] = {
     Origin.VM: _("this VM"),
@@ -183,6 +284,11 @@ def failure_choices() -> Choices:
 def step_choices() -> Choices:
     """Choices of a step's kind."""
     return _choices(STEP)
+
+
+def proof_choices() -> Choices:
+    """Choices of what shows that a VM is back."""
+    return _choices(PROOF)
 
 
 def origin_choices() -> Choices:

@@ -8,6 +8,7 @@ changes.
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import Any, NoReturn
 
 from django.conf import settings
@@ -22,10 +23,14 @@ from django.utils.translation import gettext_lazy as _
 from vms import labels
 from vms.domain import operation as op
 from vms.domain import notice, policy, retention
-from vms.domain.observation import DomainState, DownReason, Job, Observation
+from vms.domain.configuration import Change, Configuration, pending
+from vms.domain.observation import DomainState, DownReason, Job, Observation, Proof
 from vms.domain.power import Action, VmStatus
+from vms.domain.run_options import RunOptions
 
 _ENDED = op.Stage.ENDED.value
+#: No picture of a screen is kept that is larger, in bytes.
+SCREEN_LIMIT = 4 * 1024 * 1024
 
 
 class Host(models.Model):
@@ -156,6 +161,20 @@ class VirtualMachine(models.Model):
         help_text=_("Seconds to wait for the guest, 0 to 3600. Empty: the portal default."),
     )
 
+    restart_inside = models.BooleanField(
+        _("restart inside the guest"),
+        default=False,
+        help_text=_("Reboot asks the guest agent to restart the guest, where nothing needs a cold start."),
+    )
+    apply_on_guest_reboot = models.BooleanField(
+        _("apply changes when the guest restarts itself"),
+        default=False,
+        help_text=_("While changes wait, a restart from inside the guest becomes a cold start that applies them."),
+    )
+    stateless = models.BooleanField(
+        _("stateless"), default=False, help_text=_("What a run writes to its disks is dropped when it ends.")
+    )
+
     # The last look at the domain; written by vms.engine.sync only.
     status = models.CharField(
         _("status"), max_length=20, choices=labels.status_choices, default=VmStatus.UNKNOWN.value, db_index=True
@@ -168,6 +187,13 @@ class VirtualMachine(models.Model):
     agent_connected = models.BooleanField(default=False, editable=False)
     acpi = models.BooleanField(default=True, editable=False)
     run_token = models.CharField(max_length=64, blank=True, editable=False)
+    run_once = models.BooleanField(default=False, editable=False)
+    run_stateless = models.BooleanField(default=False, editable=False)
+    stored_configuration = models.JSONField(default=dict, editable=False)
+    running_configuration = models.JSONField(null=True, editable=False)
+    pending_count = models.PositiveSmallIntegerField(
+        _("pending changes"), default=0, editable=False, help_text=_("Counted at each look, so that lists can filter.")
+    )
     running_since = models.DateTimeField(null=True, editable=False)
     down_since = models.DateTimeField(null=True, editable=False)
     observed_at = models.DateTimeField(null=True, editable=False)
@@ -177,6 +203,11 @@ class VirtualMachine(models.Model):
     lease_until = models.DateTimeField(null=True, editable=False)
     #: When the last worker took the VM to look at it.
     lease_at = models.DateTimeField(null=True, editable=False)
+    #: A `ConfigurationChange` waits for the host.
+    change_waits = models.BooleanField(default=False, editable=False)
+    #: A restart by the guest is to end this run, so that waiting changes are applied. Written by
+    #: vms.engine.guest_restart only.
+    armed = models.BooleanField(default=False, editable=False)
     look_again = models.BooleanField(default=False, editable=False)
 
     class Meta:
@@ -221,6 +252,17 @@ class VirtualMachine(models.Model):
         return policy.Setting(force=self.force_power_off, delay=self.graceful_delay)
 
     @property
+    def stored(self) -> Configuration:
+        """What the next cold start will use."""
+        return Configuration.of(self.stored_configuration)
+
+    @property
+    def pending(self) -> tuple[Change, ...]:
+        """What the next cold start will change."""
+        running = self.running_configuration
+        return pending(Configuration.of(running) if running is not None else None, self.stored)
+
+    @property
     def seen(self) -> Observation:
         """The last look at the domain, as the domain layer sees it."""
         return Observation(
@@ -232,6 +274,8 @@ class VirtualMachine(models.Model):
             agent_connected=self.agent_connected,
             acpi=self.acpi,
             job=Job(self.job),
+            run_once=self.run_once,
+            stateless=self.run_stateless,
         )
 
 
@@ -272,6 +316,8 @@ class Operation(models.Model):
     force_origin = models.CharField(max_length=16, choices=labels.origin_choices, blank=True)
     delay_origin = models.CharField(max_length=16, choices=labels.origin_choices, blank=True)
     plan = models.JSONField(_("plan"), default=dict)
+    inside = models.BooleanField(_("restart inside the guest"), default=False)
+    options = models.JSONField(_("how it starts the VM"), default=dict)
 
     run_token = models.CharField(max_length=64, blank=True)
     cancel_requested = models.BooleanField(default=False)
@@ -283,6 +329,9 @@ class Operation(models.Model):
     deadline_at = models.DateTimeField(_("end of the graceful delay"), null=True)
     hard_deadline_at = models.DateTimeField(_("hard deadline"))
     went_down_at = models.DateTimeField(_("went down"), null=True)
+    started_at = models.DateTimeField(_("started"), null=True)
+    returned_at = models.DateTimeField(_("known to be back"), null=True)
+    proof = models.CharField(_("proof of return"), max_length=16, choices=labels.proof_choices, blank=True)
     ended_at = models.DateTimeField(_("ended"), null=True)
     looked_at = models.DateTimeField(null=True)
     wake_at = models.DateTimeField(null=True)
@@ -341,6 +390,36 @@ class Operation(models.Model):
         return self.stage in op.PATIENT_STAGES and self.delay is not None and not self.cancel_requested
 
     @property
+    def run_options(self) -> RunOptions:
+        """How it starts its VM."""
+        return RunOptions.of(self.options)
+
+    @property
+    def seconds_to_go_down(self) -> float | None:
+        """Seconds until it was down: from when its guest was first asked, or from the request where it was not."""
+        return _seconds(self.asked_at or self.created_at, self.went_down_at)
+
+    @property
+    def seconds_down(self) -> float | None:
+        """Seconds from down to started again."""
+        return _seconds(self.went_down_at, self.started_at)
+
+    @property
+    def seconds_to_return(self) -> float | None:
+        """Seconds from its start to the proof that it is back."""
+        return _seconds(self.started_at, self.returned_at)
+
+    @property
+    def seconds_in_all(self) -> float | None:
+        """Seconds from the request to the end."""
+        return _seconds(self.created_at, self.ended_at)
+
+    @property
+    def known_by(self) -> Proof | None:
+        """How the VM is known to be back; None where it is not, or was not to be."""
+        return Proof(self.proof) if self.proof else None
+
+    @property
     def policy(self) -> policy.Policy | None:
         """The policy in force, for actions that ask the guest."""
         if self.force is None or self.delay is None:
@@ -351,6 +430,32 @@ class Operation(models.Model):
             force_origin=policy.Origin(self.force_origin),
             delay_origin=policy.Origin(self.delay_origin),
         )
+
+
+def _seconds(start: datetime | None, end: datetime | None) -> float | None:
+    return (end - start).total_seconds() if start is not None and end is not None else None
+
+
+class OperationScreen(models.Model):
+    """The guest's screen just before it was powered off: what was it stuck on?
+
+    A table of its own: pictures are large, are read one at a time, and may be cleared away before their operations.
+    """
+
+    operation = models.OneToOneField(Operation, on_delete=models.CASCADE, primary_key=True, related_name="screen")
+    taken_at = models.DateTimeField(_("taken"), db_index=True)
+    width = models.PositiveIntegerField(_("width"), help_text=_("Pixels."))
+    height = models.PositiveIntegerField(_("height"), help_text=_("Pixels."))
+    size = models.PositiveIntegerField(_("size"), help_text=_("Bytes."))
+    png = models.BinaryField(_("picture"))
+
+    class Meta:
+        verbose_name = _("screen before a power-off")
+        verbose_name_plural = _("screens before power-offs")
+        constraints = [models.CheckConstraint(condition=Q(size__lte=SCREEN_LIMIT), name="screen_size_limit")]
+
+    def __str__(self) -> str:
+        return f"{self.width}×{self.height}"
 
 
 class OperationStep(models.Model):
@@ -373,6 +478,39 @@ class OperationStep(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number}. {self.get_kind_display()}"
+
+
+class ConfigurationChange(models.Model):
+    """A person's change of what is stored of a VM, until the host has taken it. Written by vms.engine.configuring."""
+
+    class State(models.TextChoices):
+        """How far it is."""
+
+        WAITING = "waiting", _("Waiting for the host")
+        APPLIED = "applied", _("Stored")
+        FAILED = "failed", _("Failed")
+
+    vm = models.ForeignKey(VirtualMachine, on_delete=models.CASCADE, related_name="configuration_changes")
+    values = models.JSONField(default=dict)
+    reverts = models.JSONField(default=list)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    actor_name = models.CharField(_("asked by"), max_length=150)
+    correlation_id = models.CharField(_("correlation id"), max_length=36)
+    created_at = models.DateTimeField(_("asked for"), default=timezone.now)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
+    attempts = models.PositiveIntegerField(default=0)
+    next_at = models.DateTimeField(null=True, default=timezone.now)
+    error = models.TextField(blank=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name = _("configuration change")
+        verbose_name_plural = _("configuration changes")
+        indexes = [models.Index(fields=["next_at"], condition=Q(state="waiting"), name="configuration_change_due")]
+
+    def __str__(self) -> str:
+        return ", ".join([*self.values, *self.reverts])
 
 
 class EventQuerySet(models.QuerySet["Event"]):

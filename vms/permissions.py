@@ -20,6 +20,7 @@ VIEW_HOSTS = "vms.view_host"
 #: The permission that each action needs. Resume is Run for a VM that still has its memory.
 ACTION_PERMISSION: dict[Action, str] = {
     Action.RUN: "vms.run_vm",
+    Action.RUN_ONCE: "vms.run_vm",
     Action.SHUT_DOWN: "vms.shut_down_vm",
     Action.POWER_OFF: "vms.power_off_vm",
     Action.REBOOT: "vms.reboot_vm",

@@ -11,12 +11,15 @@ from typing import TypeVar
 from uuid import UUID
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, F, Model, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models import Count, F, Model, OuterRef, Prefetch, Q, QuerySet, Subquery, Window
 from django.db.models.expressions import OrderBy
+from django.db.models.functions import RowNumber
 
+from vms.domain.learned import REMEMBERED, Lessons, times
+from vms.domain.observation import Proof
 from vms.domain.operation import Outcome
 from vms.domain.power import VmStatus
-from vms.models import Event, Host, Operation, OperationStep, VirtualMachine
+from vms.models import Event, Host, Operation, OperationScreen, OperationStep, VirtualMachine
 
 PAGE_SIZE = 50
 #: The strip below the list names this many running operations; the rest is a link.
@@ -24,6 +27,10 @@ STRIP_SIZE = 5
 
 #: Outcomes that a row keeps telling until the VM's next operation: what was asked for did not come true.
 TOLD_OUTCOMES = frozenset({Outcome.GAVE_UP, Outcome.FAILED, Outcome.CANCELLED})
+
+_CLEAN = (Outcome.CLEAN_AGENT, Outcome.CLEAN_ACPI)
+#: The guest went down because it was asked to: in time, or after nobody waited for it any more.
+_CLEANLY_DOWN = Q(outcome__in=_CLEAN) | Q(brought_down__in=_CLEAN) | Q(outcome__in=(Outcome.GAVE_UP, Outcome.CANCELLED))
 
 _SORT_KEYS = {"name": "name", "status": "status", "host": "host__name", "cpu": "vcpus", "memory": "memory"}
 
@@ -98,13 +105,44 @@ def operation_detail(operation_id: UUID) -> Operation:
         Operation.DoesNotExist: There is none of this id.
     """
     return (
-        Operation.objects.select_related("vm__host", "superseded_by")
+        Operation.objects.select_related("vm__host", "superseded_by", "screen")
+        .defer("screen__png")
         .prefetch_related(
             Prefetch("steps", OperationStep.objects.order_by("number")),
             Prefetch("events", Event.objects.order_by("id")),
         )
         .get(pk=operation_id)
     )
+
+
+def operation_screen(operation_id: UUID) -> OperationScreen:
+    """Return the guest's screen just before an operation powered it off.
+
+    Raises:
+        OperationScreen.DoesNotExist: None was kept.
+    """
+    return OperationScreen.objects.get(pk=operation_id)
+
+
+def learned(vms: Iterable[VirtualMachine]) -> dict[UUID, Lessons]:
+    """Return how long each of these VMs took to shut down cleanly and to return, by its id."""
+    ids = [vm.pk for vm in vms]
+    if not ids:
+        return {}
+    shutdowns = _newest_times(ids, _CLEANLY_DOWN, "asked_at", "went_down_at")
+    returns = _newest_times(ids, Q(proof=Proof.AGENT), "started_at", "returned_at")
+    return {pk: Lessons(times(shutdowns.get(pk, [])), times(returns.get(pk, []))) for pk in ids}
+
+
+def _newest_times(ids: list[UUID], condition: Q, start: str, end: str) -> dict[UUID, list[float]]:
+    """Return the seconds from one moment to another of each VM's newest operations that have both."""
+    nth = Window(RowNumber(), partition_by="vm_id", order_by=F("created_at").desc())
+    whole = Q(**{f"{start}__isnull": False, f"{end}__isnull": False})
+    rows = Operation.objects.filter(condition, whole, vm__in=ids).annotate(nth=nth).filter(nth__lte=REMEMBERED)
+    seconds: dict[UUID, list[float]] = {}
+    for vm_id, began, ended in rows.values_list("vm_id", start, end):
+        seconds.setdefault(vm_id, []).append((ended - began).total_seconds())
+    return seconds
 
 
 def event_page(condition: Q, page: str | int | None) -> Page[Event]:

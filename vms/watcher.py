@@ -1,7 +1,7 @@
 """Hears what happens on the hosts: events become wakes of operations, and looks at domains.
 
 Events are hints. Whatever was missed is found by the full listing that follows every (re)connection, and by the one
-every minute; an operation that nobody wakes is found by the sweep. So the watcher may be killed at any moment.
+every few seconds; an operation that nobody wakes is found by the sweep. So the watcher may be killed at any moment.
 
 One thread a host takes events from a queue in order; a host that hangs slows no other.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -19,7 +19,7 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from vms import queues, tasks
-from vms.engine import lease, sweep, sync
+from vms.engine import guest_restart, journal, lease, sweep, sync
 from vms.hypervisor import connections
 from vms.hypervisor.base import DomainEvent, DomainNotFound, EventKind, HostUnreachable, HypervisorError, Watch
 from vms.models import Host, Operation, VirtualMachine
@@ -29,7 +29,10 @@ log = structlog.get_logger(__name__)
 #: A host's events count as heard for this long after each sign of life of its thread.
 HEARD_FOR = timedelta(seconds=3)
 _SIGN_OF_LIFE_EVERY = 1.0
-_LIST_EVERY = timedelta(seconds=60)
+#: A full listing finds what no event tells of, a changed definition for example (`virsh setmem --config`). It is done
+#: this often, and on a large host so seldom that it takes at most this part of the time.
+_LIST_EVERY = timedelta(seconds=10)
+_LISTING_SHARE = 0.05
 _RECONNECT_AFTER = 1.0
 _LOOK_FOR_HOSTS_EVERY = 2.0
 
@@ -77,20 +80,27 @@ class HostWatcher(threading.Thread):
         watch: Watch = hypervisor.watch(self._events.put, self._on_lost)
         try:
             sync.connected(self.host, hypervisor.info())
+            listed_at = timezone.now()
             self._list()
             # From now on, a domain that was not known is news.
             self.host.refresh_from_db()
-            listed_at = timezone.now()
+            list_at = self._next_listing(listed_at)
             while not self._stop_asked.is_set() and not self._lost.is_set():
                 self._show_life()
                 self._take_events()
-                if timezone.now() >= listed_at + _LIST_EVERY:
+                if timezone.now() >= list_at:
+                    began_at = timezone.now()
                     self._list()
-                    listed_at = timezone.now()
+                    list_at = self._next_listing(began_at)
             if self._lost.is_set() and not self._stop_asked.is_set():
                 self._tell_unreachable("the connection was lost")
         finally:
             watch.close()
+
+    @staticmethod
+    def _next_listing(began_at: datetime) -> datetime:
+        now = timezone.now()
+        return now + max(_LIST_EVERY, (now - began_at) / _LISTING_SHARE)
 
     def _on_lost(self, reason: str) -> None:
         log.warning("connection lost", host=self.host.name, reason=reason)
@@ -130,10 +140,16 @@ class HostWatcher(threading.Thread):
         vm = VirtualMachine.objects.filter(host=self.host, uuid=UUID(event.uuid)).first()
         if vm is None:
             return event.kind is EventKind.UNDEFINED
+        if event.kind is EventKind.RESET:
+            journal.guest_reset(vm.pk, event.at)
+        operation = Operation.objects.filter(vm=vm).active().only("correlation_id").first()
+        if operation is not None:
+            names = {"operation": str(operation.pk), "correlation_id": operation.correlation_id}
+            log.info("heard of a VM in an operation", told=str(event.kind), vm=str(vm.pk), **names)
         if lease.ask_holder_to_look_again(vm.pk):
             # Most of what is heard of a VM is what its worker is doing to it just now.
             return True
-        if Operation.objects.filter(vm=vm).active().exists():
+        if operation is not None:
             # Its operation is what waits for this, and the worker's look is as good as one from here.
             self._wake(vm.pk)
             return True
@@ -155,6 +171,8 @@ class HostWatcher(threading.Thread):
             log.warning("domain cannot be looked at", vm=str(vm.pk), error=str(error))
         else:
             sync.apply(vm, domain, at)
+            if guest_restart.untended(vm) or Operation.objects.filter(vm=vm).active().exists():
+                self._wake(vm.pk)
 
     def _wake(self, vm_id: UUID, queue: str = queues.NOW) -> None:
         if not tasks.wake(vm_id, queue):

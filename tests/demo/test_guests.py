@@ -1,9 +1,6 @@
 """Each demo guest, really booted, does what it says when it is asked to go down."""
 
-import struct
 import time
-import zlib
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import libvirt
@@ -11,6 +8,7 @@ import pytest
 from lxml import etree
 
 from tests.support.guests import BootedGuest, BootGuest
+from tests.support.pictures import colours
 from vms.demo.guests import DemoGuest, Temper
 from vms.demo.provision import agent_connected
 
@@ -108,9 +106,9 @@ def test_the_screen_shows_text_and_what_was_asked(boot_guest: BootGuest) -> None
 
     def inked() -> int:
         """Pixels of text and lines, 0 before the guest has made the screen its own blue."""
-        colours = _colours(_screenshot(guest))
-        (red, green, blue), ground = colours.most_common(1)[0]
-        return colours.total() - ground if blue > 128 and red == green == 0 and len(colours) > 3 else 0
+        seen = colours(_screenshot(guest))
+        (red, green, blue), ground = seen.most_common(1)[0]
+        return seen.total() - ground if blue > 128 and red == green == 0 and len(seen) > 3 else 0
 
     guest.wait(lambda: inked() > 4_000, "its screen shows text", 20.0)
     before = inked()
@@ -151,35 +149,3 @@ def _screenshot(guest: BootedGuest) -> bytes:
         data += chunk
     stream.finish()
     return data
-
-
-def _colours(png: bytes) -> Counter[tuple[int, ...]]:
-    """How many pixels there are of each colour (red, green, blue) in an 8-bit RGB picture."""
-    assert png.startswith(b"\x89PNG\r\n\x1a\n")
-    width, height, depth, colour = struct.unpack_from(">IIBB", png, 16)
-    assert (depth, colour) == (8, 2), "8-bit RGB"
-    offset, packed = 8, b""
-    while offset < len(png):
-        (length,) = struct.unpack_from(">I", png, offset)
-        if png[offset + 4 : offset + 8] == b"IDAT":
-            packed += png[offset + 8 : offset + 8 + length]
-        offset += length + 12
-    rows = zlib.decompress(packed)
-    size = width * 3
-    previous = bytes(size)
-    colours: Counter[tuple[int, ...]] = Counter()
-    for start in range(0, height * (size + 1), size + 1):
-        previous = _unfiltered(rows[start], rows[start + 1 : start + 1 + size], previous)
-        colours.update(zip(*(previous[channel::3] for channel in range(3)), strict=True))
-    return colours
-
-
-def _unfiltered(kind: int, row: bytes, above: bytes) -> bytes:
-    """One PNG row (RFC 2083 section 6) with its filter undone, for three bytes per pixel."""
-    result = bytearray(row)
-    for index, up in enumerate(above):
-        left, corner = (result[index - 3], above[index - 3]) if index >= 3 else (0, 0)
-        estimate = left + up - corner
-        nearest = min((left, up, corner), key=lambda value: abs(estimate - value))
-        result[index] = (result[index] + (0, left, up, (left + up) // 2, nearest)[kind]) & 0xFF
-    return bytes(result)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.domain.simulator import Driver, Person, accepted, policy_of
 from tests.domain.toy import Ear, Hand, Temper, Vm
 from vms.domain.observation import DomainState
 from vms.domain.operation import Failure, Outcome, StepKind
 from vms.domain.power import Action
+from vms.domain.run_options import AS_STORED, RunOptions
 
 _OBEDIENT = Temper()
 
@@ -40,6 +41,9 @@ class Scenario:
     hands: tuple[tuple[float, Hand], ...] = ()
     people: tuple[tuple[float, Person], ...] = ()
     away: tuple[float, float] = (0, 0)
+    inside: bool = False
+    deaf: bool = False
+    options: RunOptions = AS_STORED
     rows: tuple[int, ...] = ()
 
     def driver(self, dies_at: Collection[int] = (), *, recovery: float = 1) -> Driver:
@@ -53,8 +57,9 @@ class Scenario:
         )
         for at, hand in self.hands:
             vm.later(at, lambda hand=hand: vm.hand(hand))  # type: ignore[misc]
-        op = accepted(self.action, policy_of(force=self.force, delay=self.delay))
-        return Driver(vm, op, dies_at=dies_at, recovery=recovery, people=self.people)
+        op = accepted(self.action, policy_of(force=self.force, delay=self.delay), inside=self.inside)
+        op = replace(op, options=self.options)
+        return Driver(vm, op, dies_at=dies_at, recovery=recovery, deaf=self.deaf, people=self.people)
 
 
 _O, _A, _F, _P = Outcome, Action, Failure, Person
@@ -134,6 +139,31 @@ SCENARIOS = (
     Scenario("a guest that resets when told to halt is started once", _A.REBOOT,
              "0 prepare, 0 ask_agent, 1 start",
              4, _O.CLEAN_AGENT, temper=_RESETS, rows=(16,)),
+    # Restart inside the guest
+    Scenario("a guest is restarted inside", _A.REBOOT,
+             "0 prepare, 0 ask_restart",
+             4, _O.GUEST_REBOOTED, inside=True, rows=(16,)),
+    Scenario("a restart that nobody heard of shows in the agent that left and came back", _A.REBOOT,
+             "0 prepare, 0 ask_restart",
+             4, _O.GUEST_REBOOTED, inside=True, deaf=True),
+    Scenario("a guest that halts when told to restart is started again", _A.REBOOT,
+             "0 prepare, 0 ask_restart, 1 start",
+             4, _O.CLEAN_AGENT, temper=Temper(halts=True), inside=True, rows=(16,)),
+    Scenario("without an agent a restart inside becomes shut down and run", _A.REBOOT,
+             "0 prepare, 0 prepare, 0 press_button, 1 start",
+             1, _O.CLEAN_ACPI, temper=_ACPI, inside=True),
+    Scenario("an agent that refuses to restart is not waited for", _A.REBOOT,
+             "0 prepare, 0 ask_restart failed, 0 prepare, 0 ask_agent failed, 0 press_button, 1 start",
+             4, _O.CLEAN_ACPI, temper=Temper(Ear.REFUSES), inside=True),
+    Scenario("a stubborn guest that is to restart inside is given up on", _A.REBOOT,
+             "0 prepare, 0 ask_restart",
+             15, _O.GAVE_UP, temper=_STUBBORN, inside=True, rows=(1, 4)),
+    Scenario("a stubborn guest that is to restart inside is powered off and started again", _A.REBOOT,
+             "0 prepare, 0 ask_restart, 15 destroy, 15 start",
+             18, _O.FORCED, temper=_STUBBORN, force=True, inside=True, rows=(2, 4)),
+    Scenario("a restart inside that is cancelled leaves the guest alone", _A.REBOOT,
+             "0 prepare, 0 ask_restart",
+             9, _O.CANCELLED, temper=_STUBBORN, inside=True, people=((9, _P.CANCEL),), rows=(9,)),
     # Power off, power cycle
     Scenario("power off asks nobody", _A.POWER_OFF,
              "0 prepare, 0 destroy",
@@ -178,6 +208,13 @@ SCENARIOS = (
     Scenario("suspend that the host refuses fails and leaves the VM up", _A.SUSPEND,
              "0 save failed",
              0, _O.FAILED, _F.SAVE_FAILED, faults={StepKind.SAVE: _NEVER}),
+    Scenario("a run once that finds the VM started by another hand has failed", _A.RUN_ONCE,
+             "0 start no effect",
+             0, _O.FAILED, _F.STARTED_ELSEWHERE, state=DomainState.DOWN, meddling={StepKind.START: Hand.START},
+             options=RunOptions(kernel="/vmlinuz"), rows=(18,)),
+    Scenario("a run once of a VM that runs has failed", _A.RUN_ONCE,
+             "",
+             0, _O.FAILED, _F.STARTED_ELSEWHERE),
     # Calls that fail
     Scenario("a start that fails twice is tried again with growing gaps", _A.REBOOT,
              "0 prepare, 0 ask_agent, 1 start failed, 2 start failed, 4 start",

@@ -62,10 +62,11 @@ def policy_of(*, force: bool, delay: int) -> Policy:
     return Policy(force, delay, Origin.VM, Origin.VM)
 
 
-def accepted(action: Action, policy: Policy | None = None) -> Operation:
+def accepted(action: Action, policy: Policy | None = None, *, inside: bool = False) -> Operation:
     """Return an operation as it is when it was just accepted."""
     policy = policy if action in GRACEFUL_ACTIONS else None
-    return Operation(action, Stage.ACCEPTED, hard_deadline(action, policy, EPOCH), policy)
+    deadline = hard_deadline(action, policy, EPOCH)
+    return Operation(action, Stage.ACCEPTED, deadline, policy, inside=inside and action is Action.REBOOT)
 
 
 @dataclass
@@ -114,7 +115,11 @@ class Driver:
 
     def _advance(self, to: float) -> None:
         self.now = to
+        resets = self.vm.resets
         self.vm.advance(to)
+        if self.vm.resets > resets and not self.deaf and self.op.inside and self.op.stage is Stage.WAITING:
+            step = Step(StepKind.GUEST_RESET, moment(to), moment(to), ok=True)
+            self.op = replace(self.op, steps=(*self.op.steps, step))
         while self._people and self._people[0][0] <= to:
             self._person(self._people.pop(0)[1])
 
@@ -149,10 +154,11 @@ class Driver:
             case Call():
                 self._call(move)
             case Note():
-                assert move.stage in TRANSITIONS[self.op.stage]
+                assert move.stage is self.op.stage or move.stage in TRANSITIONS[self.op.stage]
                 steps = (*self.op.steps, Step(move.kind, moment(self.now), moment(self.now), ok=True))
                 down = move.brought_down or self.op.brought_down
-                self.op = replace(self.op, stage=move.stage, steps=steps, brought_down=down)
+                inside = self.op.inside and not move.falls_back
+                self.op = replace(self.op, stage=move.stage, steps=steps, brought_down=down, inside=inside)
             case Finish():
                 assert Stage.ENDED in TRANSITIONS[self.op.stage]
                 self.op = replace(self.op, stage=Stage.ENDED)
@@ -177,7 +183,7 @@ class Driver:
         token = f"token-{len(op.steps)}" if move.kind is StepKind.PREPARE else op.run_token
         ok, answer = True, None
         try:
-            answer = self.vm.call(move.kind, token, arm=op.graceful)
+            answer = self.vm.call(move.kind, token, arm=op.graceful and not op.inside)
         except ToyError:
             ok = False
         except Unreachable:

@@ -69,7 +69,8 @@ def test_two_workers_that_die_change_nothing(story: Scenario) -> None:
             assert end(done) == expected, tell(story, done, first, second)
 
 
-@pytest.mark.parametrize("story", STORIES)
+# A restart inside the guest of which nobody heard, with nobody looking either, leaves no trace at the hypervisor.
+@pytest.mark.parametrize("story", [story for story in STORIES if not story.values[0].deaf])  # type: ignore[union-attr]
 def test_a_worker_that_is_replaced_late_changes_nothing_but_which_ask_is_named(story: Scenario) -> None:
     """A worker that goes on long after finds several asks due at once; the last of them gets the credit."""
     clean = {Outcome.CLEAN_AGENT, Outcome.CLEAN_ACPI}

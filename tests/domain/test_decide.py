@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -43,6 +44,7 @@ def asked(*steps: Step, force: bool = False) -> Operation:
 
 
 ASK, PRESS = Call(StepKind.ASK_AGENT, Stage.WAITING), Call(StepKind.PRESS_BUTTON, Stage.WAITING)
+PICTURE = Call(StepKind.SCREENSHOT, Stage.DESTROYING)
 DESTROY, START = Call(StepKind.DESTROY, Stage.DESTROYING), Call(StepKind.START, Stage.STARTING)
 RELENT = Call(StepKind.RELENT, Stage.WAITING)
 
@@ -77,7 +79,7 @@ def test_who_is_asked_next(journal: list[Step], seen: Observation, now: float, m
 def test_an_agent_that_refused_and_is_still_there_is_not_given_time_for_an_answer_that_was_lost() -> None:
     journal = lost(StepKind.ASK_AGENT), failed(StepKind.ASK_AGENT, 1)
     seen = replace(BARE, agent_connected=True)
-    assert decide(asked(*journal, force=True), seen, moment(1)) == DESTROY
+    assert decide(asked(*journal, force=True), seen, moment(1)) == PICTURE
     assert decide(asked(*journal), seen, moment(1)) == RELENT
 
 
@@ -92,7 +94,7 @@ def test_the_first_ask_starts_the_delay_and_no_other() -> None:
 def test_at_the_delay_and_not_before_a_vm_is_powered_off_or_left() -> None:
     journal = ok(StepKind.ASK_AGENT), ok(StepKind.PRESS_BUTTON, 10)
     assert decide(asked(*journal, force=True), RUNNING, moment(19.999)) == Wait(moment(20))
-    assert decide(asked(*journal, force=True), RUNNING, moment(20)) == DESTROY
+    assert decide(asked(*journal, force=True), RUNNING, moment(20)) == PICTURE
     assert decide(asked(*journal), RUNNING, moment(20)) == RELENT
     relented = asked(*journal, ok(StepKind.RELENT, 20))
     assert decide(relented, RUNNING, moment(20)) == Finish(Outcome.GAVE_UP)
@@ -158,6 +160,35 @@ def test_a_vm_that_somebody_else_ended_while_its_guest_was_asked_is_no_clean_shu
     assert decide(waiting, replace(DOWN, down_reason=reason), moment(3)) == Finish(Outcome.OTHER_HAND)
 
 
+# The picture before a power-off
+
+
+@pytest.mark.behaviour(31)
+@pytest.mark.parametrize("taken", [ok, failed, lost])
+def test_one_picture_is_taken_before_a_power_off_and_whatever_comes_of_it_the_power_off_follows(
+    taken: Callable[..., Step],
+) -> None:
+    journal = ok(StepKind.PREPARE), ok(StepKind.PRESS_BUTTON)
+    assert decide(asked(*journal[1:], force=True), NO_AGENT, moment(20)) == PICTURE
+    pictured = op(Action.REBOOT, Stage.DESTROYING, *journal, taken(StepKind.SCREENSHOT, 20), force=True)
+    assert decide(pictured, NO_AGENT, moment(20)) == DESTROY
+    retried = replace(pictured, steps=(*pictured.steps, failed(StepKind.DESTROY, 20)))
+    assert decide(retried, NO_AGENT, moment(21)) == DESTROY
+
+
+@pytest.mark.behaviour(31)
+def test_a_guest_that_goes_down_while_its_picture_is_taken_went_down_cleanly() -> None:
+    journal = ok(StepKind.PREPARE), ok(StepKind.PRESS_BUTTON), ok(StepKind.SCREENSHOT, 20)
+    assert decide(op(Action.SHUT_DOWN, Stage.DESTROYING, *journal, force=True), DOWN, moment(21)) == Finish(
+        Outcome.CLEAN_ACPI
+    )
+
+
+@pytest.mark.behaviour(31)
+def test_nothing_that_is_down_is_pictured() -> None:
+    assert decide(op(Action.POWER_OFF, Stage.ACCEPTED, token=None), DOWN, moment(0)) == Finish(Outcome.OTHER_HAND)
+
+
 # Power off of a VM that hangs
 
 MARK = Call(StepKind.PREPARE, Stage.ACCEPTED)
@@ -168,8 +199,10 @@ def test_a_hung_vm_that_swallows_the_mark_is_powered_off_after_the_second_try() 
     seen = replace(RUNNING, run_token=None)
     assert decide(new, seen, moment(0)) == MARK
     assert decide(replace(new, steps=(lost(StepKind.PREPARE),)), seen, moment(30)) == MARK
-    assert decide(replace(new, steps=(lost(StepKind.PREPARE),) * 2), seen, moment(60)) == DESTROY
-    assert decide(replace(new, steps=(failed(StepKind.PREPARE),)), seen, moment(0)) == DESTROY
+    assert decide(replace(new, steps=(lost(StepKind.PREPARE),) * 2), seen, moment(60)) == PICTURE
+    assert decide(replace(new, steps=(failed(StepKind.PREPARE),)), seen, moment(0)) == PICTURE
+    no_picture = replace(new, stage=Stage.DESTROYING, steps=(failed(StepKind.PREPARE), failed(StepKind.SCREENSHOT)))
+    assert decide(no_picture, seen, moment(2)) == DESTROY
 
 
 def test_a_mark_that_shows_up_late_does_not_make_its_run_a_stranger() -> None:
@@ -191,7 +224,7 @@ def test_a_vm_that_begins_to_migrate_is_not_touched_before_it_has_arrived(action
     moving = replace(RUNNING, job=Job.MIGRATING)
     due = op(action, Stage.WAITING, ok(StepKind.PREPARE), ok(StepKind.ASK_AGENT), force=True)
     assert isinstance(decide(due, moving, moment(30)), Wait)
-    assert decide(due, RUNNING, moment(30)) == DESTROY
+    assert decide(due, RUNNING, moment(30)) == PICTURE
 
 
 def test_a_graceful_action_marks_its_run_before_it_asks_and_repeats_a_lost_mark_at_once() -> None:

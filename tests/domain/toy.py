@@ -58,6 +58,7 @@ class Temper:
         boots: How long after a start, or a reset, its agent connects.
         agent_late: When its agent connects in the run that is under way at the beginning.
         resets: It restarts when told to halt.
+        halts: It halts when told to restart.
         agent_leaves: Its agent disconnects as soon as the guest begins to go down.
         saves: How long saving its memory takes.
     """
@@ -68,6 +69,7 @@ class Temper:
     boots: float = 3
     agent_late: float = 0
     resets: bool = False
+    halts: bool = False
     agent_leaves: bool = False
     saves: float = 4
 
@@ -118,6 +120,7 @@ class Vm:
         self.run = 0 if self.state is DomainState.DOWN else 1
         self.ended_by_others = 0
         self._saved: tuple[str | None, bool] = (None, False)
+        self.resets = 0
         self._boots_seen = 0
         self._leaving = False
         self._agent_at = self.temper.agent_late
@@ -198,13 +201,16 @@ class Vm:
             self.hand(self._meddling.pop(kind))
         if not self.reachable:
             raise Unreachable
+        if kind is StepKind.SCREENSHOT:
+            # It only looks, so it is in no log; but it can fail.
+            self._must_work(kind)
+            self._must_run()
+            return None
         run, failed, effect = self.run, True, False
         try:
             if not self.defined:
                 raise ToyError("no such domain")
-            if self._faults.get(kind, 0) > 0:
-                self._faults[kind] -= 1
-                raise ToyError("it did not work")
+            self._must_work(kind)
             effect = self._carry_out(kind, token, arm)
             failed = False
         finally:
@@ -226,6 +232,7 @@ class Vm:
         return {
             StepKind.RELENT: self._relent,
             StepKind.ASK_AGENT: self._ask_agent,
+            StepKind.ASK_RESTART: lambda: self._ask_agent(restarts=not self.temper.halts),
             StepKind.PRESS_BUTTON: self._press_button,
             StepKind.START: lambda: self.down and self._boot(),
             StepKind.SAVE: self._begin_to_save,
@@ -243,17 +250,17 @@ class Vm:
         self.armed = False
         return True
 
-    def _ask_agent(self) -> bool:
+    def _ask_agent(self, *, restarts: bool | None = None) -> bool:
         if not self._agent_connected or self.temper.agent is Ear.REFUSES:
             raise ToyError("the agent does not take it")
-        self._ask(self.temper.agent)
+        self._ask(self.temper.agent, restarts=self.temper.resets if restarts is None else restarts)
         return True
 
     def _press_button(self) -> bool:
         self._must_run()
         if self.temper.button is Ear.REFUSES:
             raise ToyError("no button")
-        self._ask(self.temper.button)
+        self._ask(self.temper.button, restarts=self.temper.resets)
         return True
 
     def _destroy(self, token: str | None) -> bool:
@@ -282,22 +289,28 @@ class Vm:
         before, self.managed_save = self.managed_save, False
         return before
 
+    def _must_work(self, kind: StepKind) -> None:
+        if self._faults.get(kind, 0) > 0:
+            self._faults[kind] -= 1
+            raise ToyError("it did not work")
+
     def _must_run(self) -> None:
         if self.down:
             raise ToyError("nothing is running")
 
     # What happens inside
 
-    def _ask(self, ear: Ear | None) -> None:
+    def _ask(self, ear: Ear | None, *, restarts: bool) -> None:
         if ear is Ear.OBEYS and self.state is DomainState.RUNNING and not self._leaving:
             self._leaving = True
             boot = self._boots_seen
-            self.later(self.now + self.temper.takes, lambda: self._leave(boot))
+            self.later(self.now + self.temper.takes, lambda: self._leave(boot, restarts))
 
-    def _leave(self, boot: int) -> None:
+    def _leave(self, boot: int, restarts: bool) -> None:
         if boot != self._boots_seen or self.state is not DomainState.RUNNING:
             return
-        if self.temper.resets and not self.armed:
+        if restarts and not self.armed:
+            self.resets += 1
             self._begin_boot()
         else:
             self._end(DownReason.GUEST)

@@ -19,10 +19,10 @@ from tests.support.fake import FakeDaemon
 from tests.support.waiting import wait_until
 from vms import queues, tasks
 from vms.domain.observation import DomainState
-from vms.engine import sweep, sync
+from vms.engine import journal, sweep, sync
 from vms.engine.advance import advance
 from vms.hypervisor import connections
-from vms.hypervisor.base import DomainEvent
+from vms.hypervisor.base import DomainEvent, EventKind
 from vms.hypervisor.fake import Temper
 from vms.models import Event, Host, Operation, VirtualMachine
 
@@ -48,12 +48,12 @@ class Engine:
         self.wakes: queue.Queue[UUID] = queue.Queue()
         self.look: Callable[[UUID], Any] = advance
         self.hears = True
-        self._heard: queue.Queue[str] = queue.Queue()
+        self._heard: queue.Queue[DomainEvent] = queue.Queue()
 
     def hear(self, event: DomainEvent) -> None:
         """Take an event as the watcher would."""
         if self.hears:
-            self._heard.put(event.uuid)
+            self._heard.put(event)
 
     def wake(self, vm_id: UUID, queue: str = queues.NOW, *, since: datetime | None = None) -> bool:
         """Take a wake as the broker would."""
@@ -96,9 +96,13 @@ class Engine:
     def collect(self) -> None:
         """Do what watcher and beat do: turn what was heard, and what is due, into wakes."""
         while not self._heard.empty():
-            vm = VirtualMachine.objects.filter(host=self.host, uuid=self._heard.get()).first()
-            if vm is not None:
-                self.wake(vm.pk)
+            event = self._heard.get()
+            vm = VirtualMachine.objects.filter(host=self.host, uuid=event.uuid).first()
+            if vm is None:
+                continue
+            if event.kind is EventKind.RESET:
+                journal.guest_reset(vm.pk, event.at)
+            self.wake(vm.pk)
         for vm_id in sweep.due():
             self.wake(vm_id)
 

@@ -237,7 +237,7 @@ def test_a_failing_start_is_retried_with_growing_gaps_and_then_told_of_once(
     for earlier, later, gap in zip(attempts, attempts[1:], short_gaps, strict=False):
         assert later - earlier >= gap
     assert engine.status(vm) == VmStatus.DOWN
-    failed = vm.events.get(code=Code.VM_REBOOT_FAILED)
+    failed = vm.events.get(code=Code.COLD_REBOOT_FAILED)
     assert failed.severity == "error"
     assert "internal error: no such disk" in failed.message
 

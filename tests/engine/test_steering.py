@@ -147,13 +147,13 @@ def test_what_asks_no_guest_cannot_be_steered(engine: Engine, vm: VirtualMachine
 def test_who_comes_just_before_the_power_off_prevents_it(
     engine: Engine, vm: VirtualMachine, monkeypatch: pytest.MonkeyPatch, steer: str
 ) -> None:
-    """The engine has decided to power off; then somebody steers; the decision must not be carried out."""
+    """The engine has decided to power off, which a picture begins; then somebody steers; it must not be carried out."""
     operation = asked(engine, actions.reboot(engine.admin, vm, force=True, delay=1))
     begin_call = journal.begin_call
     steered: list[Call] = []
 
     def begin_too_late(row: Operation, call: Call, now: Any) -> Any:
-        if call.kind is StepKind.DESTROY and not steered:
+        if call.kind is StepKind.SCREENSHOT and not steered:
             steered.append(call)
             do(engine, steer, operation)
         return begin_call(row, call, now)

@@ -59,7 +59,7 @@ def test_two_hosts_may_have_domains_with_the_same_uuid(engine: Engine) -> None:
 
 
 def test_a_changed_definition_is_taken_over(engine: Engine) -> None:
-    vm = engine.define()
+    vm = engine.define(running=False)
     engine.fake.control.change(str(vm.uuid), name="renamed", vcpus=4, description="a note")
     engine.run(lambda: fresh(vm).name == "renamed", "the new name is known")
     assert (fresh(vm).vcpus, fresh(vm).description) == (4, "a note")
@@ -93,7 +93,7 @@ def test_a_vm_that_is_defined_again_comes_back(engine: Engine) -> None:
     [
         ("destroy", VmStatus.DOWN, Code.VM_DOWN, "powered off outside the portal"),
         ("guest_halt", VmStatus.DOWN, Code.VM_DOWN, "the guest shut itself down"),
-        ("crash", VmStatus.DOWN, Code.VM_DOWN, "its process died"),
+        ("crash", VmStatus.DOWN, Code.VM_DOWN_WITH_ERROR, "its process died"),
         ("managedsave", VmStatus.SUSPENDED, Code.VM_DOWN, "suspended outside the portal"),
     ],
 )

@@ -116,6 +116,7 @@ class FakeRig:
 
     def freeze(self, uuid: str) -> None:
         self._daemon.control.fail(uuid, "prepare", times=100, text="the hypervisor did not answer within 5 s")
+        self._daemon.control.hold(uuid, "screenshot", times=100)
 
     def clear(self) -> None:
         self._daemon.control.clear_faults()

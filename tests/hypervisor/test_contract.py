@@ -24,6 +24,7 @@ from tests.support.waiting import wait_until
 from vms.domain.observation import DomainState, DownReason, Job
 from vms.hypervisor import png
 from vms.hypervisor.base import (
+    SCREEN_LIMIT,
     AgentUnavailable,
     Capability,
     DomainEvent,
@@ -378,7 +379,22 @@ def test_saving_what_does_not_run_fails_at_once(rig: Rig) -> None:
 
 @contract(Capability.SCREENSHOT)
 def test_takes_a_picture_of_the_screen(rig: Rig) -> None:
-    assert rig.hypervisor.screenshot(running(rig, "acpi")).startswith(png.SIGNATURE)
+    width, height = png.measure(rig.hypervisor.screenshot(running(rig, "acpi")))
+    assert width > 100
+    assert height > 100
+
+
+@pytest.mark.behaviour(31)
+@contract(Capability.DISOBEDIENCE)
+def test_the_picture_of_a_run_that_hangs_is_given_up_and_does_not_hold_up_its_end(rig: Rig) -> None:
+    domain = running(rig, "stubborn")
+    rig.freeze(domain)
+    before = time.monotonic()
+    with pytest.raises(HypervisorError, match="did not answer within 2 s"):
+        rig.hypervisor.screenshot(domain)
+    assert time.monotonic() - before < SCREEN_LIMIT + 1
+    rig.hypervisor.destroy(domain, None)
+    assert rig.hypervisor.observe(domain).seen.down
 
 
 @contract(Capability.DISOBEDIENCE)

@@ -275,5 +275,5 @@ def test_the_confirmation_of_many_vms_costs_as_many_queries_as_that_of_few(
     client = log_in(operator, htmx=True)
     client.get(REBOOT, {"vm": ids[:1]})
     for count in (5, 60):
-        with django_assert_num_queries(8):
+        with django_assert_num_queries(10):
             client.get(REBOOT, {"vm": ids[:count]})

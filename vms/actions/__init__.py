@@ -13,10 +13,12 @@ from vms.actions.asking import (
     request,
     resume,
     run,
+    run_once,
     shut_down,
     suspend,
 )
 from vms.actions.common import Refused
+from vms.actions.configuring import configure, revert, waiting_changes
 from vms.actions.policy import set_defaults, set_policy
 from vms.actions.steering import cancel, extend, force_now
 from vms.actions.verdicts import refusal_text, verdict_for
@@ -25,6 +27,7 @@ __all__ = [
     "Preview",
     "Refused",
     "cancel",
+    "configure",
     "extend",
     "force_now",
     "power_cycle",
@@ -35,10 +38,13 @@ __all__ = [
     "refusal_text",
     "request",
     "resume",
+    "revert",
     "run",
+    "run_once",
     "set_defaults",
     "set_policy",
     "shut_down",
     "suspend",
     "verdict_for",
+    "waiting_changes",
 ]

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from vms import labels, permissions, tasks
 from vms.actions.common import ATTEMPTS, Actor, Refused
+from vms.actions.configuring import waiting_changes
 from vms.actions.verdicts import refusal_text, verdict_for
 from vms.domain.errors import PolicyError
-from vms.domain.policy import Plan, Policy, Setting, effective, plan
-from vms.domain.power import GRACEFUL_ACTIONS, Action
+from vms.domain.plan import Plan, Situation, Subject, plan
+from vms.domain.policy import Policy, Setting, effective
+from vms.domain.power import GRACEFUL_ACTIONS, RUNNING_ACTIONS, Action, VmStatus
+from vms.domain.run_options import AS_STORED, RunOptions
+from vms.domain.run_options import check as check_options
 from vms.engine import journal, sync
 from vms.models import Operation, PortalDefaults, VirtualMachine
 
@@ -39,6 +43,17 @@ class Preview:
 def run(actor: Actor, vm: VirtualMachine, *, reason: str = "", correlation_id: str = "") -> Operation:
     """Start a VM; one that is suspended gets its memory back, one that is paused runs on."""
     return request(actor, vm, Action.RUN, reason=reason, correlation_id=correlation_id)
+
+
+def run_once(
+    actor: Actor, vm: VirtualMachine, options: RunOptions, *, reason: str = "", correlation_id: str = ""
+) -> Operation:
+    """Run a VM once with other than its stored configuration.
+
+    Raises:
+        ConfigurationError: An option that no run can have.
+    """
+    return request(actor, vm, Action.RUN_ONCE, options=options, reason=reason, correlation_id=correlation_id)
 
 
 def resume(actor: Actor, vm: VirtualMachine, *, reason: str = "", correlation_id: str = "") -> Operation:
@@ -101,20 +116,26 @@ def request(
     action: Action,
     *,
     override: Setting | None = None,
+    options: RunOptions = AS_STORED,
     reason: str = "",
     correlation_id: str = "",
 ) -> Operation:
     """Accept one action on one VM: what every verb above does.
 
+    Args:
+        override: The policy, for this once.
+        options: What a run once does differently.
+
     Raises:
         PermissionDenied: The actor may not do this to this VM.
         Refused: The VM's status or a running operation does not allow it.
         PolicyError: The override cannot be carried out.
+        ConfigurationError: An option that no run can have.
     """
     permissions.require(permissions.may(actor, action, vm))
     for _ in range(ATTEMPTS):
         try:
-            return _accept(actor, vm, action, override or Setting(), reason, correlation_id)
+            return _accept(actor, vm, action, override or Setting(), options, reason, correlation_id)
         except (IntegrityError, journal.LostRace):
             # Another request was let in first, or the engine wrote to the operation that was to end. Look anew.
             continue
@@ -122,15 +143,24 @@ def request(
 
 
 def _accept(
-    actor: Actor, vm: VirtualMachine, action: Action, override: Setting, reason: str, correlation_id: str
+    actor: Actor,
+    vm: VirtualMachine,
+    action: Action,
+    override: Setting,
+    options: RunOptions,
+    reason: str,
+    correlation_id: str,
 ) -> Operation:
     with sync.locked(vm.pk) as locked:
         active = journal.active(locked.pk)
         verdict = verdict_for(action, locked, active)
         if not verdict.allowed:
             raise Refused(refusal_text(action, locked, verdict, active), active)
-        policy = _policy(action, locked, override, PortalDefaults.load().setting)
-        intended = plan(action, policy, locked.seen)
+        if action is Action.RUN_ONCE:
+            check_options(options, has_cd_drive=locked.stored.cd_image is not None)
+        situation = _situation(action, locked, options)
+        policy = _policy(action, locked, override, PortalDefaults.load().setting, situation)
+        intended = plan(action, policy, situation, _subject(locked))
         if not intended.possible:
             raise Refused(str(labels.PLAN[intended.steps[-1].kind]) + ".")
         if active is not None:
@@ -143,6 +173,7 @@ def _accept(
                 override=override,
                 policy=policy,
                 plan=intended,
+                options=situation.options,
                 reason=reason.strip(),
                 correlation_id=correlation_id or str(uuid.uuid4()),
             ),
@@ -154,16 +185,20 @@ def _accept(
     return operation
 
 
-def preview(vm: VirtualMachine, action: Action, override: Setting | None = None) -> Preview:
+def preview(
+    vm: VirtualMachine, action: Action, override: Setting | None = None, options: RunOptions = AS_STORED
+) -> Preview:
     """Say what an action would do now, without doing it.
 
     Raises:
         PolicyError: The override cannot be carried out.
     """
-    return previews([vm], action, override)[0]
+    return previews([vm], action, override, options)[0]
 
 
-def previews(vms: Sequence[VirtualMachine], action: Action, override: Setting | None = None) -> list[Preview]:
+def previews(
+    vms: Sequence[VirtualMachine], action: Action, override: Setting | None = None, options: RunOptions = AS_STORED
+) -> list[Preview]:
     """Say what an action would do now to each of several VMs, in as many queries as for one.
 
     Raises:
@@ -172,23 +207,46 @@ def previews(vms: Sequence[VirtualMachine], action: Action, override: Setting | 
     running = Operation.objects.filter(vm__in=vms).active().select_related("vm__host")
     active = {operation.vm_id: operation for operation in running}
     default = PortalDefaults.load().setting
-    return [_preview(vm, action, override or Setting(), active.get(vm.pk), default) for vm in vms]
+    return [_preview(vm, action, override or Setting(), options, active.get(vm.pk), default) for vm in vms]
 
 
 def _preview(
-    vm: VirtualMachine, action: Action, override: Setting, active: Operation | None, default: Setting
+    vm: VirtualMachine,
+    action: Action,
+    override: Setting,
+    options: RunOptions,
+    active: Operation | None,
+    default: Setting,
 ) -> Preview:
     verdict = verdict_for(action, vm, active)
     if not verdict.allowed:
         return Preview(vm, action, refusal_text(action, vm, verdict, active), None, active)
-    intended = plan(action, _policy(action, vm, override, default), vm.seen)
+    situation = _situation(action, vm, options)
+    intended = plan(action, _policy(action, vm, override, default, situation), situation, _subject(vm))
     refusal = None if intended.possible else str(labels.PLAN[intended.steps[-1].kind]) + "."
     return Preview(vm, action, refusal, intended, active)
 
 
-def _policy(action: Action, vm: VirtualMachine, override: Setting, default: Setting) -> Policy | None:
+def _subject(vm: VirtualMachine) -> Subject:
+    up_since = vm.running_since.isoformat() if vm.running_since else None
+    return Subject(vm.name, vm.host.name, VmStatus(vm.status), up_since)
+
+
+def _situation(action: Action, vm: VirtualMachine, options: RunOptions) -> Situation:
+    if action is not Action.RUN_ONCE:
+        # Saved memory belongs to the disks as they were, and to the configuration it was saved with.
+        options = RunOptions(stateless=vm.stateless and action in RUNNING_ACTIONS and not vm.managed_save)
+    elif vm.stateless:
+        options = replace(options, stateless=True)
+    return Situation(vm.seen, waiting_changes(vm), vm.restart_inside, options)
+
+
+def _policy(
+    action: Action, vm: VirtualMachine, override: Setting, default: Setting, situation: Situation
+) -> Policy | None:
     if action not in GRACEFUL_ACTIONS:
         if override != Setting():
             raise PolicyError("force", "asks_no_guest")
         return None
-    return effective(vm.policy_setting, default, override)
+    must_apply_changes = action is Action.REBOOT and bool(situation.changes)
+    return effective(vm.policy_setting, default, override, must_apply_changes=must_apply_changes)

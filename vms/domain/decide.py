@@ -7,11 +7,12 @@ is harmless to repeat (marking a run, asking a guest) is repeated at once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from vms.domain.observation import DomainState, DownReason, Job, Observation, is_up
-from vms.domain.operation import Failure, Operation, Outcome, Stage, Step, StepKind
+from vms.domain.operation import ASKS, Failure, Operation, Outcome, Stage, Step, StepKind
 from vms.domain.policy import PRESS_AGAIN_EVERY
 from vms.domain.power import Action
 
@@ -42,11 +43,17 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Write down what was seen, and go on from `stage`."""
+    """Write down what was seen, and go on from `stage`.
+
+    Attributes:
+        brought_down: How the VM went down, or was restarted.
+        falls_back: From now on the VM is brought down and run again, instead of restarted inside.
+    """
 
     kind: StepKind
     stage: Stage
     brought_down: Outcome | None = None
+    falls_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +107,7 @@ def _next(op: Operation, seen: Observation, now: datetime) -> Move:
             return _bring_down(op, seen, now)
         case Action.SUSPEND:
             return _saving(op, seen, now)
-        case Action.RUN | Action.RESUME:
+        case Action.RUN | Action.RUN_ONCE | Action.RESUME:
             return _run(op, seen, now)
 
 
@@ -128,7 +135,7 @@ def _bring_down(op: Operation, seen: Observation, now: datetime) -> Move:
         if op.last(StepKind.PREPARE) is None or 0 < op.unanswered_in_a_row(StepKind.PREPARE) < MAX_UNANSWERED_MARKS:
             return Call(StepKind.PREPARE, op.stage)
         # A hung QEMU takes no token, and is just what Power off is for.
-        return Call(StepKind.DESTROY, Stage.DESTROYING)
+        return _destroy(op, seen, now)
     if _another_run(op, seen):
         # It went down and somebody has started it again. A new run is never touched.
         if op.runs_again:
@@ -139,7 +146,55 @@ def _bring_down(op: Operation, seen: Observation, now: datetime) -> Move:
         return Wait(now + LOOK_AGAIN)
     if op.stage is Stage.DESTROYING or not op.graceful:
         return _destroy(op, seen, now)
+    return _restart_inside(op, seen, now) if op.inside else _ask_down(op, seen, now)
+
+
+def _ask_down(op: Operation, seen: Observation, now: datetime) -> Move:
+    marks = [step for step in op.since(StepKind.FALL_BACK) if step.kind is StepKind.PREPARE]
+    if op.last(StepKind.FALL_BACK) is not None and not any(step.ok for step in marks):
+        # The mark of a restart inside the guest lets it restart; now it is to go down.
+        return _retried(op, StepKind.PREPARE, op.stage, now, Failure.PREPARE_FAILED, seen, among=marks)
     return _ladder(op, seen, now)
+
+
+def _restart_inside(op: Operation, seen: Observation, now: datetime) -> Move:
+    """Ask the agent to restart the guest, and wait for that; otherwise fall back to bringing the VM down."""
+    asked = op.last(StepKind.ASK_RESTART)
+    if _restarted(op, seen):
+        return Note(StepKind.STARTED, Stage.COMING_UP, brought_down=Outcome.GUEST_REBOOTED)
+    if op.deadline_at is not None and now >= op.deadline_at:
+        return _at_deadline(op, seen, now)
+    if not _may_be_restarting(op) and (not seen.agent_connected or not _worth_asking(op, StepKind.ASK_RESTART)):
+        return Note(StepKind.FALL_BACK, op.stage, falls_back=True)
+    if _worth_asking(op, StepKind.ASK_RESTART) and seen.agent_connected:
+        return Call(StepKind.ASK_RESTART, Stage.WAITING, starts_delay=asked is None)
+    if not seen.agent_connected and op.last(StepKind.AGENT_LEFT) is None:
+        return Note(StepKind.AGENT_LEFT, op.stage)
+    return Wait(min(now + LOOK_AGAIN, op.deadline_at) if op.deadline_at is not None else now + LOOK_AGAIN)
+
+
+def _restarted(op: Operation, seen: Observation) -> bool:
+    """True when the guest restarted since it was asked.
+
+    The hypervisor tells of a restart once, perhaps while nobody listens. An agent that was told to restart its guest,
+    left and came back tells the same.
+    """
+    return op.last(StepKind.GUEST_RESET) is not None or (
+        op.last(StepKind.AGENT_LEFT) is not None and seen.agent_connected
+    )
+
+
+def _may_be_restarting(op: Operation) -> bool:
+    """True when the agent took the request, or its answer is lost."""
+    asks = op.all(StepKind.ASK_RESTART)
+    return any(step.ok for step in asks) or (bool(asks) and asks[-1].answered_at is None)
+
+
+def _at_deadline(op: Operation, seen: Observation, now: datetime) -> Move:
+    """The graceful delay is over: power off, or give up."""
+    if op.policy is not None and op.policy.force:
+        return _destroy(op, seen, now)
+    return _leave_running(op, seen, Finish(Outcome.GAVE_UP))
 
 
 def _another_run(op: Operation, seen: Observation) -> bool:
@@ -154,10 +209,10 @@ def _ladder(op: Operation, seen: Observation, now: datetime) -> Move:
     """Ask the agent, then press the button, then power off or give up: all within one graceful delay."""
     if op.policy is None:
         raise ValueError(f"{op.action} without a policy")
-    if op.policy.force and (op.policy.delay == 0 or (op.deadline_at is not None and now >= op.deadline_at)):
+    if op.policy.force and op.policy.delay == 0:
         return _destroy(op, seen, now)
     if op.deadline_at is not None and now >= op.deadline_at:
-        return _leave_running(op, seen, Finish(Outcome.GAVE_UP))
+        return _at_deadline(op, seen, now)
 
     asked_at = op.asked_at
     if seen.agent_connected and _worth_asking(op, StepKind.ASK_AGENT):
@@ -213,6 +268,9 @@ def _next_press(op: Operation, now: datetime) -> datetime:
 
 
 def _destroy(op: Operation, seen: Observation, now: datetime) -> Move:
+    """Power off, and take a picture of the screen before: once, and whatever comes of it."""
+    if op.last(StepKind.SCREENSHOT, StepKind.DESTROY) is None:
+        return Call(StepKind.SCREENSHOT, Stage.DESTROYING)
     return _retried(op, StepKind.DESTROY, Stage.DESTROYING, now, Failure.DESTROY_FAILED, seen)
 
 
@@ -236,16 +294,18 @@ def _how_it_went_down(op: Operation, seen: Observation) -> Outcome:
         return Outcome.FORCED
     if op.last(StepKind.DISCARD_MEMORY) is not None:
         return Outcome.DONE
-    asked = op.last(StepKind.ASK_AGENT, StepKind.PRESS_BUTTON)
+    asked = op.last(*ASKS)
     if asked is None or seen.down_reason in (DownReason.DESTROYED, DownReason.SAVED):
         return Outcome.OTHER_HAND
     # With both asked, the last one asked is named: the hypervisor does not say which of them the guest heard.
-    return Outcome.CLEAN_AGENT if asked.kind is StepKind.ASK_AGENT else Outcome.CLEAN_ACPI
+    return Outcome.CLEAN_ACPI if asked.kind is StepKind.PRESS_BUTTON else Outcome.CLEAN_AGENT
 
 
 def _run(op: Operation, seen: Observation, now: datetime) -> Move:
     if seen.down:
         return _starting(op, seen, now)
+    if op.action is Action.RUN_ONCE:
+        return Finish(Outcome.FAILED, Failure.STARTED_ELSEWHERE)
     if seen.state in (DomainState.PAUSED, DomainState.SLEEPING):
         return _resuming(op, seen, now)
     return Finish(Outcome.OTHER_HAND)
@@ -256,6 +316,9 @@ def _starting(op: Operation, seen: Observation, now: datetime) -> Move:
         if op.run_token is not None and seen.run_token == op.run_token:
             # Only a saved memory that somebody restored brings an ended run back.
             return Finish(Outcome.FAILED, Failure.SAVED_ELSEWHERE)
+        if op.options.overrides and not seen.run_once:
+            # Somebody was quicker, and runs it as it is stored.
+            return Finish(Outcome.FAILED, Failure.STARTED_ELSEWHERE)
         return Note(StepKind.STARTED, Stage.COMING_UP)
     if op.brought_down is not None and seen.managed_save:
         return Finish(Outcome.FAILED, Failure.SAVED_ELSEWHERE)
@@ -304,18 +367,26 @@ def _resuming(op: Operation, seen: Observation, now: datetime) -> Move:
 
 
 def _retried(
-    op: Operation, kind: StepKind, stage: Stage, now: datetime, failure: Failure, seen: Observation | None = None
+    op: Operation,
+    kind: StepKind,
+    stage: Stage,
+    now: datetime,
+    failure: Failure,
+    seen: Observation | None = None,
+    *,
+    among: Sequence[Step] | None = None,
 ) -> Move:
     """Send a call that must have its effect, with growing gaps after each failure.
 
     Args:
         seen: Given when the VM runs on after the last failure, so that it has to be left as it was.
+        among: The calls that count, where earlier ones were for something else.
     """
-    last = op.last(kind)
-    if last is None:
+    calls = op.all(kind) if among is None else among
+    if not calls:
         return Call(kind, stage)
-    attempts = len(op.all(kind))
-    not_before = _not_before(last, attempts)
+    attempts = len(calls)
+    not_before = _not_before(calls[-1], attempts)
     if now < not_before:
         return Wait(not_before)
     if attempts <= len(RETRY_GAPS):
@@ -348,4 +419,4 @@ def _may_be_armed(op: Operation, seen: Observation) -> bool:
     if op.run_token is None:
         # The answer to our mark may be lost.
         return seen.reset_ends_run and op.last(StepKind.PREPARE) is not None
-    return seen.run_token == op.run_token and (op.graceful or seen.reset_ends_run)
+    return seen.run_token == op.run_token and ((op.graceful and not op.inside) or seen.reset_ends_run)

@@ -15,3 +15,17 @@ class PolicyError(ValueError):
         super().__init__(f"{field}: {code}")
         self.field = field
         self.code = code
+
+
+class ConfigurationError(ValueError):
+    """A configuration, or a way to run a VM, is not valid.
+
+    Attributes:
+        part: Which part is wrong (`vms.domain.configuration.Part`).
+        code: Why, as a stable word; the sentence for people is made from it in `vms.labels`.
+    """
+
+    def __init__(self, part: str, code: str) -> None:
+        super().__init__(f"{part}: {code}")
+        self.part = part
+        self.code = code

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from vms.domain.policy import Policy
 from vms.domain.power import GRACEFUL_ACTIONS, RUNNING_ACTIONS, Action, InFlight
+from vms.domain.run_options import AS_STORED, RunOptions
 
 
 class Stage(StrEnum):
@@ -34,7 +35,7 @@ TRANSITIONS: dict[Stage, frozenset[Stage]] = {
     Stage.ACCEPTED: frozenset(
         {Stage.WAITING, Stage.DESTROYING, Stage.STARTING, Stage.SAVING, Stage.RESUMING, Stage.ENDED}
     ),
-    Stage.WAITING: frozenset({Stage.DESTROYING, Stage.STARTING, Stage.ENDED}),
+    Stage.WAITING: frozenset({Stage.DESTROYING, Stage.STARTING, Stage.COMING_UP, Stage.ENDED}),
     Stage.DESTROYING: frozenset({Stage.STARTING, Stage.ENDED}),
     Stage.STARTING: frozenset({Stage.COMING_UP, Stage.ENDED}),
     Stage.COMING_UP: frozenset({Stage.ENDED}),
@@ -103,6 +104,8 @@ class StepKind(StrEnum):
     # Calls to the hypervisor: written before the call, answered after it.
     PREPARE = "prepare"
     ASK_AGENT = "ask_agent"
+    ASK_RESTART = "ask_restart"
+    """Ask the guest agent to restart its guest."""
     PRESS_BUTTON = "press_button"
     DESTROY = "destroy"
     START = "start"
@@ -111,13 +114,24 @@ class StepKind(StrEnum):
     DISCARD_MEMORY = "discard_memory"
     RELENT = "relent"
     """Take back what PREPARE armed, when the guest is left running after all."""
+    SCREENSHOT = "screenshot"
+    """Take a picture of the guest's screen, just before it is powered off: what was it stuck on?"""
     # What was seen.
     WENT_DOWN = "went_down"
     STARTED = "started"
+    GUEST_RESET = "guest_reset"
+    """The guest restarted itself in the same run."""
+    AGENT_LEFT = "agent_left"
+    FALL_BACK = "fall_back"
+    """A restart inside the guest cannot be asked for; the VM is brought down and run again instead."""
     # What a person did to the running operation.
     FORCE_NOW = "force_now"
     EXTEND = "extend"
     CANCEL = "cancel"
+
+
+#: The ways to ask a guest to go down, or to restart.
+ASKS = (StepKind.ASK_AGENT, StepKind.ASK_RESTART, StepKind.PRESS_BUTTON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +164,8 @@ class Operation:
         deadline_at: End of the graceful delay; None until the guest was first asked.
         hard_deadline_at: When the operation ends whatever happens.
         cancel_requested: A person wants it to stop waiting.
+        inside: The guest is to be restarted in the same run, without a cold start.
+        options: How it starts its VM.
         brought_down: How the VM went down; None while it has not.
         steps: The journal, oldest first.
     """
@@ -161,6 +177,8 @@ class Operation:
     run_token: str | None = None
     deadline_at: datetime | None = None
     cancel_requested: bool = False
+    inside: bool = False
+    options: RunOptions = AS_STORED
     brought_down: Outcome | None = None
     steps: tuple[Step, ...] = ()
 
@@ -177,7 +195,7 @@ class Operation:
     @property
     def asked_at(self) -> datetime | None:
         """When the guest was first asked to go down."""
-        return next((step.at for step in self.steps if step.kind in (StepKind.ASK_AGENT, StepKind.PRESS_BUTTON)), None)
+        return next((step.at for step in self.steps if step.kind in ASKS), None)
 
     def all(self, kind: StepKind) -> tuple[Step, ...]:
         """Return the steps of one kind, oldest first."""
@@ -186,6 +204,11 @@ class Operation:
     def last(self, *kinds: StepKind) -> Step | None:
         """Return the newest step of these kinds."""
         return next((step for step in reversed(self.steps) if step.kind in kinds), None)
+
+    def since(self, kind: StepKind) -> tuple[Step, ...]:
+        """Return the steps after the newest of one kind, oldest first; all of them when there is none of it."""
+        newest = max((number for number, step in enumerate(self.steps, 1) if step.kind is kind), default=0)
+        return self.steps[newest:]
 
     def unanswered_in_a_row(self, kind: StepKind) -> int:
         """Count how many of the newest calls of this kind never got an answer."""
@@ -205,6 +228,7 @@ def in_flight(action: Action, stage: Stage) -> InFlight:
 #: How long one operation may take beyond the graceful delay.
 ALLOWANCE: dict[Action, timedelta] = {
     Action.RUN: timedelta(minutes=3),
+    Action.RUN_ONCE: timedelta(minutes=3),
     Action.SHUT_DOWN: timedelta(minutes=2),
     Action.POWER_OFF: timedelta(minutes=2),
     Action.REBOOT: timedelta(minutes=4),

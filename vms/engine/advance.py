@@ -6,6 +6,7 @@ No call here waits for a guest. Where the operation has to wait, it is left as a
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
@@ -14,11 +15,13 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 from django.utils import timezone
+from structlog.contextvars import bound_contextvars
 
-from vms.domain.decide import Call, Finish, Move, Note, Wait, decide, decide_gone, decide_unreachable
-from vms.domain.observation import Observation
+from vms.domain.decide import LOOK_AGAIN, Call, Finish, Move, Note, Wait, decide, decide_gone, decide_unreachable
+from vms.domain.observation import Observation, proof_of_return
 from vms.domain.operation import Failure, Outcome, StepKind
-from vms.engine import journal, lease, sync
+from vms.engine import configuring, guest_restart, journal, lease, screens, sync
+from vms.engine.screens import Picture
 from vms.hypervisor import connections
 from vms.hypervisor.base import DomainNotFound, HostUnreachable, Hypervisor, HypervisorError
 from vms.models import Operation, VirtualMachine
@@ -67,19 +70,51 @@ class _Then(Enum):
 
 def _go_on(vm_id: UUID) -> None:
     vm = VirtualMachine.objects.select_related("host").get(pk=vm_id)
-    look = _look(vm)
-    row = journal.active(vm_id)
+    with bound_contextvars(vm=str(vm_id)):
+        stored = not vm.change_waits or configuring.apply_waiting(vm)
+        look = _carry_on(vm, stored=stored)
+        if (vm.armed or vm.apply_on_guest_reboot) and look.seen is not None and journal.active(vm_id) is None:
+            guest_restart.tend(vm, look.seen)
+
+
+def _carry_on(vm: VirtualMachine, *, stored: bool) -> _Look:
+    """Carry the active operation on, if there is one, until it has to wait or has ended.
+
+    Args:
+        stored: The host has stored every change of the configuration that was asked for.
+
+    Returns:
+        The last look.
+    """
+    row = journal.active(vm.pk)
+    look: _Look | None = None
     for _ in range(_MOVES_AT_ONCE):
-        if row is None:
-            return
-        match _carry_out(row, _decide(row, look), look):
+        with bound_contextvars(**_names(row)):
+            look = look or _look(vm)
+            if row is None:
+                return look
+            then = _carry_out(row, _next(row, look, stored=stored), look)
+        match then:
             case _Then.REST:
-                return
+                return look
             case _Then.LOOK:
-                look = _look(vm)
+                look = None
             case _Then.READ:
-                row = journal.active(vm_id)
-    raise RuntimeError(f"the operation of VM {vm_id} does not come to rest")
+                row = journal.active(vm.pk)
+    raise RuntimeError(f"the operation of VM {vm.pk} does not come to rest")
+
+
+def _next(row: Operation, look: _Look, *, stored: bool) -> Move:
+    move = _decide(row, look)
+    if isinstance(move, Call) and move.kind is StepKind.START and not stored:
+        # Never with the old configuration.
+        return Wait(min(look.at + LOOK_AGAIN, row.hard_deadline_at))
+    return move
+
+
+def _names(row: Operation | None) -> dict[str, str]:
+    """Return what every log line carries while an operation is carried on."""
+    return {"operation": str(row.pk), "correlation_id": row.correlation_id} if row is not None else {}
 
 
 def _carry_out(row: Operation, move: Move, look: _Look) -> _Then:
@@ -103,8 +138,9 @@ def _note(row: Operation, move: Note, look: _Look) -> bool:
 
 
 def _finish(row: Operation, move: Finish, look: _Look) -> bool:
+    proof = proof_of_return(look.seen, row.started_at, timezone.now()) if look.seen is not None else None
     with sync.locked(row.vm_id) as vm:
-        if not journal.finish(row, move, look.at, look.error):
+        if not journal.finish(row, move, look.at, look.error, proof):
             return False
         sync.settle(vm, None, reachable=move.failure is not Failure.HOST_UNREACHABLE)
         return True
@@ -121,7 +157,7 @@ def _look(vm: VirtualMachine) -> _Look:
         sync.gone(vm.pk)
         return _Look(at, gone=True)
     except HypervisorError as error:
-        log.warning("domain cannot be looked at", vm=str(vm.pk), error=str(error))
+        log.warning("domain cannot be looked at", error=str(error))
         return _Look(at, error=str(error))
     sync.apply(vm, domain, at)
     return _Look(at, seen=domain.seen)
@@ -147,53 +183,60 @@ def _call(row: Operation, call: Call, look: _Look) -> _Then:
     step = journal.begin_call(row, call, timezone.now())
     if step is None:
         return _Then.READ
+    log.info("asking the host", call=str(call.kind))
     try:
-        token = _make(call.kind, row, connections.get(row.vm.host.uri))
+        answer = _answer_to(call.kind, row, connections.get(row.vm.host.uri))
     except HostUnreachable as error:
         # Whether it had its effect is not known, so it stays unanswered; the next look tells.
-        log.warning("connection lost in a call", call=str(call.kind), vm=str(row.vm_id), error=str(error))
+        log.warning("connection lost in a call", call=str(call.kind), error=str(error))
         connections.forget(row.vm.host.uri)
     except HypervisorError as error:
-        log.warning("call failed", call=str(call.kind), vm=str(row.vm_id), error=str(error))
+        log.warning("call failed", call=str(call.kind), error=str(error))
         journal.answer(step, ok=False, detail=str(error))
     else:
         with transaction.atomic():
-            if token is not None:
-                journal.set_run_token(row, token)
+            match answer:
+                case str():
+                    journal.set_run_token(row, answer)
+                case Picture():
+                    journal.keep_screen(row, answer, step.at)
             journal.answer(step, ok=True)
-        if token is not None and look.seen is not None:
+        if isinstance(answer, str) and look.seen is not None:
             # The answer says what a look would: which run this is.
-            look.seen = replace(look.seen, run_token=token)
+            look.seen = replace(look.seen, run_token=answer)
             return _Then.DECIDE
     return _Then.LOOK
+
+
+def _answer_to(kind: StepKind, row: Operation, hypervisor: Hypervisor) -> str | Picture | None:
+    """Make one call; returns the picture when one was to be taken, else what `_make` does."""
+    if kind is StepKind.SCREENSHOT:
+        return screens.checked(hypervisor.screenshot(str(row.vm.uuid)))
+    return _make(kind, row, hypervisor)
 
 
 def _make(kind: StepKind, row: Operation, hypervisor: Hypervisor) -> str | None:
     """Make one call; returns the run's token when the call was to prepare it."""
     domain = str(row.vm.uuid)
-    match kind:
-        case StepKind.PREPARE:
-            graceful = row.policy is not None
-            return hypervisor.prepare(domain, uuid.uuid4().hex, end_on_reset=graceful)
-        case StepKind.ASK_AGENT:
-            hypervisor.ask_agent(domain)
-        case StepKind.PRESS_BUTTON:
-            hypervisor.press_button(domain)
-        case StepKind.DESTROY:
-            hypervisor.destroy(domain, row.run_token or None)
-        case StepKind.START:
-            hypervisor.start(domain)
-        case StepKind.SAVE:
-            hypervisor.save(domain)
-        case StepKind.RESUME:
-            hypervisor.resume(domain)
-        case StepKind.DISCARD_MEMORY:
-            hypervisor.discard_memory(domain)
-        case StepKind.RELENT:
-            hypervisor.relent(domain)
-        case _:
-            raise ValueError(f"{kind} is not a call")
+    if kind is StepKind.PREPARE:
+        goes_down = row.policy is not None and not row.inside
+        return hypervisor.prepare(domain, uuid.uuid4().hex, end_on_reset=goes_down)
+    _CALLS[kind](hypervisor, domain, row)
     return None
+
+
+#: How each kind of call is made; PREPARE alone has an answer.
+_CALLS: dict[StepKind, Callable[[Hypervisor, str, Operation], None]] = {
+    StepKind.ASK_AGENT: lambda hypervisor, domain, row: hypervisor.ask_agent(domain),
+    StepKind.ASK_RESTART: lambda hypervisor, domain, row: hypervisor.ask_agent(domain, reboot=True),
+    StepKind.PRESS_BUTTON: lambda hypervisor, domain, row: hypervisor.press_button(domain),
+    StepKind.DESTROY: lambda hypervisor, domain, row: hypervisor.destroy(domain, row.run_token or None),
+    StepKind.START: lambda hypervisor, domain, row: hypervisor.start(domain, row.run_options),
+    StepKind.SAVE: lambda hypervisor, domain, row: hypervisor.save(domain),
+    StepKind.RESUME: lambda hypervisor, domain, row: hypervisor.resume(domain),
+    StepKind.DISCARD_MEMORY: lambda hypervisor, domain, row: hypervisor.discard_memory(domain),
+    StepKind.RELENT: lambda hypervisor, domain, row: hypervisor.relent(domain),
+}
 
 
 def _describe(seen: Observation | None) -> str:

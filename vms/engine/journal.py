@@ -19,13 +19,20 @@ from django.utils import timezone
 from vms.domain import decide
 from vms.domain import operation as op
 from vms.domain.decide import Call, Finish, Note
-from vms.domain.observation import status_while
+from vms.domain.observation import Proof, status_while
 from vms.domain.operation import Failure, Outcome, Stage, StepKind
-from vms.domain.policy import Origin, Plan, Policy, Setting
-from vms.domain.power import Action
+from vms.domain.plan import Plan
+from vms.domain.policy import Origin, Policy, Setting
+from vms.domain.power import RUNNING_ACTIONS, Action
+from vms.domain.run_options import AS_STORED, RunOptions
 from vms.engine import notice, outcomes
-from vms.models import Operation, OperationQuerySet, OperationStep, VirtualMachine
+from vms.engine.screens import Picture
+from vms.models import Operation, OperationQuerySet, OperationScreen, OperationStep, VirtualMachine
 
+#: How often to write again what somebody else wrote to meanwhile.
+_ATTEMPTS = 5
+#: The actor of what the portal does by itself.
+PORTAL = "portal"
 #: A new operation is swept up this soon when the message that should wake it is lost.
 FIRST_WAKE = timedelta(seconds=5)
 
@@ -37,16 +44,19 @@ class Request:
     Attributes:
         override: The policy that the request sets for this once.
         policy: The policy in force; None for an action that asks no guest.
+        actor: Who asked for it; None when the portal itself did.
         plan: What will happen, as it was shown.
+        options: How the VM is to be started.
     """
 
     action: Action
-    actor: User | AnonymousUser
+    actor: User | AnonymousUser | None
     override: Setting
     policy: Policy | None
     plan: Plan
     reason: str
     correlation_id: str
+    options: RunOptions = AS_STORED
 
 
 def active(vm_id: UUID) -> Operation | None:
@@ -74,6 +84,8 @@ def as_decided(row: Operation) -> op.Operation:
         run_token=row.run_token or None,
         deadline_at=row.deadline_at,
         cancel_requested=row.cancel_requested,
+        inside=row.inside,
+        options=row.run_options,
         brought_down=Outcome(row.brought_down) if row.brought_down else None,
         steps=tuple(op.Step(StepKind(step.kind), step.at, step.answered_at, step.ok) for step in row.journal),
     )
@@ -91,7 +103,7 @@ def accept(vm: VirtualMachine, request: Request) -> Operation:
         vm=vm,
         action=request.action,
         actor=request.actor if isinstance(request.actor, User) else None,
-        actor_name=request.actor.get_username(),
+        actor_name=request.actor.get_username() if request.actor is not None else PORTAL,
         reason=request.reason,
         correlation_id=request.correlation_id,
         requested_force=request.override.force,
@@ -101,6 +113,8 @@ def accept(vm: VirtualMachine, request: Request) -> Operation:
         force_origin=policy.force_origin if policy else "",
         delay_origin=policy.delay_origin if policy else "",
         plan=request.plan.as_json(),
+        inside=request.plan.restarts_inside,
+        options=request.options.as_json(),
         created_at=now,
         hard_deadline_at=op.hard_deadline(request.action, policy, now),
         wake_at=now + FIRST_WAKE,
@@ -158,6 +172,18 @@ def answer(step: OperationStep, *, ok: bool, detail: str = "") -> None:
     step.save(update_fields=["answered_at", "ok", "detail"])
 
 
+def keep_screen(row: Operation, picture: Picture, taken_at: datetime) -> None:
+    """Keep the guest's screen with the operation that is about to power it off."""
+    OperationScreen.objects.create(
+        operation=row,
+        taken_at=taken_at,
+        width=picture.width,
+        height=picture.height,
+        size=len(picture.png),
+        png=picture.png,
+    )
+
+
 def set_run_token(row: Operation, token: str) -> None:
     """Write down which run the operation acts upon; once, and whatever else was changed on it meanwhile."""
     Operation.objects.filter(pk=row.pk, run_token="").update(run_token=token)
@@ -168,11 +194,19 @@ def note(row: Operation, move: Note, now: datetime, detail: str = "") -> bool:
     """Write down what was seen, and go on from there."""
     changes: dict[str, Any] = {"stage": move.stage}
     if move.brought_down is not None:
-        changes |= {"brought_down": move.brought_down, "went_down_at": now}
+        changes["brought_down"] = move.brought_down
+    if move.kind is StepKind.WENT_DOWN:
+        changes["went_down_at"] = now
+    if move.kind is StepKind.STARTED:
+        changes["started_at"] = now
+    if move.falls_back:
+        changes["inside"] = False
     with transaction.atomic(savepoint=False):
         if not _change(row, **changes):
             return False
         _add_step(row, move.kind, now, answered_at=now, ok=True, detail=detail)
+        if move.brought_down is not None:
+            outcomes.record_down(row)
         return True
 
 
@@ -181,14 +215,18 @@ def wait(row: Operation, until: datetime, now: datetime) -> bool:
     return _change(row, wake_at=until, looked_at=now)
 
 
-def finish(row: Operation, move: Finish, now: datetime, detail: str = "") -> bool:
+def finish(row: Operation, move: Finish, now: datetime, detail: str = "", proof: Proof | None = None) -> bool:
     """End the operation, with its event. The VM's status is the caller's to set, in the same transaction.
 
     Args:
         detail: What the host said; by default what it said to the last call that failed.
+        proof: What shows that the VM runs; kept where it was to run and does.
     """
     if move.failure is not Failure.NONE and not detail:
-        detail = next((step.detail for step in reversed(row.journal) if step.detail and not step.ok), "")
+        detail = next((step.detail for step in reversed(row.journal) if _tells_why(step)), "")
+    changes: dict[str, Any] = {}
+    if move.outcome in op.SUCCESSES:
+        changes = _came_true(row, now, proof)
     with transaction.atomic(savepoint=False):
         if not _change(
             row,
@@ -198,11 +236,29 @@ def finish(row: Operation, move: Finish, now: datetime, detail: str = "") -> boo
             failure_detail=detail,
             ended_at=now,
             wake_at=None,
+            **changes,
         ):
             return False
         outcomes.record_ended(row)
         notice.write(row)
         return True
+
+
+def _tells_why(step: OperationStep) -> bool:
+    # A picture that could not be taken is nobody's reason to fail.
+    return bool(step.detail) and not step.ok and step.kind != StepKind.SCREENSHOT
+
+
+def _came_true(row: Operation, now: datetime, proof: Proof | None) -> dict[str, Any]:
+    """Return what is written down of an operation whose VM was seen as it was to be."""
+    if Action(row.action) in RUNNING_ACTIONS:
+        return {"returned_at": now, "proof": proof} if proof is not None else {}
+    return {"went_down_at": now}
+
+
+def obeyed_late(row: Operation, at: datetime) -> None:
+    """Write down when the guest of an ended operation went down after all."""
+    Operation.objects.filter(pk=row.pk).update(went_down_at=at)
 
 
 def supersede(row: Operation, by: Action, actor: User | AnonymousUser) -> None:
@@ -217,6 +273,18 @@ def supersede(row: Operation, by: Action, actor: User | AnonymousUser) -> None:
         raise LostRace(f"{row} changed meanwhile")
     outcomes.record_superseded(row, by, actor)
     notice.write(row)
+
+
+def guest_reset(vm_id: UUID, at: datetime) -> None:
+    """Write down that the guest restarted itself in the run that an operation acts on, if it waits for that."""
+    for _ in range(_ATTEMPTS):
+        row = active(vm_id)
+        if row is None or not row.inside or row.stage != Stage.WAITING:
+            return
+        if any(step.kind == StepKind.GUEST_RESET for step in row.journal):
+            return
+        if note(row, Note(StepKind.GUEST_RESET, Stage.WAITING), at):
+            return
 
 
 def force_now(row: Operation, actor: User | AnonymousUser) -> bool:

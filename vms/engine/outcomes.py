@@ -12,11 +12,13 @@ from vms.models import Event, Operation
 
 _ACCEPTED: dict[Action, Code] = {
     Action.RUN: Code.VM_STARTED_BY_USER,
+    Action.RUN_ONCE: Code.VM_STARTED_BY_USER,
     Action.SHUT_DOWN: Code.VM_SHUTDOWN_INITIATED,
     Action.SUSPEND: Code.VM_SUSPENDING,
 }
 _SUCCEEDED: dict[Action, Code] = {
     Action.RUN: Code.VM_RUN_ON_HOST,
+    Action.RUN_ONCE: Code.VM_RUN_ON_HOST,
     Action.SHUT_DOWN: Code.VM_DOWN,
     Action.POWER_OFF: Code.VM_POWERED_OFF,
     Action.REBOOT: Code.VM_REBOOTED,
@@ -26,6 +28,7 @@ _SUCCEEDED: dict[Action, Code] = {
 }
 _FAILED: dict[Action, Code] = {
     Action.RUN: Code.VM_RUN_FAILED,
+    Action.RUN_ONCE: Code.VM_RUN_FAILED,
     Action.SHUT_DOWN: Code.VM_SHUTDOWN_FAILED,
     Action.POWER_OFF: Code.VM_POWER_DOWN_FAILED,
     Action.REBOOT: Code.VM_REBOOT_FAILED,
@@ -80,6 +83,14 @@ def record_superseded(row: Operation, by: Action, actor: User | AnonymousUser) -
     )
 
 
+def record_down(row: Operation) -> None:
+    """Say that a VM which is rebooted is down, and is started again."""
+    if Action(row.action) is Action.REBOOT:
+        how = labels.OUTCOME[Outcome(row.brought_down)]
+        message = f"{row.vm.name} is down as a part of its reboot ({how}), and is started again."
+        record(Code.COLD_REBOOT_DOWN, message, vm=row.vm, operation=row, actor=row.actor)
+
+
 def record_ended(row: Operation) -> None:
     """Say how an operation ended, and when it failed: why, and what a person can do."""
     action, outcome = Action(row.action), Outcome(row.outcome)
@@ -87,7 +98,7 @@ def record_ended(row: Operation) -> None:
         case Outcome.FAILED:
             said = f" The host said: {row.failure_detail}" if row.failure_detail else ""
             record(
-                _FAILED[action],
+                _failed(row),
                 f"{_subject(row)} failed: {labels.FAILURE[Failure(row.failure)]}{said}",
                 severity=Event.Severity.ERROR,
                 vm=row.vm,
@@ -117,12 +128,28 @@ def record_ended(row: Operation) -> None:
             forced = outcome is Outcome.FORCED and action in (Action.SHUT_DOWN, Action.REBOOT)
             record(
                 _SUCCEEDED[action],
-                f"{_subject(row)} is complete: {labels.OUTCOME[outcome]}.",
+                f"{_subject(row)} is complete: {labels.OUTCOME[outcome]}.{_return(row)}",
                 severity=Event.Severity.WARNING if forced else Event.Severity.NORMAL,
                 vm=row.vm,
                 operation=row,
                 actor=row.actor,
             )
+
+
+def _failed(row: Operation) -> Code:
+    action = Action(row.action)
+    # A reboot that fails once its VM went down is worse news than one that changed nothing.
+    return Code.COLD_REBOOT_FAILED if action is Action.REBOOT and row.brought_down else _FAILED[action]
+
+
+def _return(row: Operation) -> str:
+    """Say how the VM is known to be back, and when that was."""
+    if row.known_by is None:
+        return ""
+    proof = labels.PROOF[row.known_by]
+    if row.seconds_to_return is None:
+        return f" {proof}."
+    return f" {proof}, {row.seconds_to_return:.1f} s after its start."
 
 
 def _waited(row: Operation) -> int:

@@ -6,7 +6,7 @@ second.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -14,7 +14,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from vms.engine import lease, sync
-from vms.models import Operation
+from vms.models import ConfigurationChange, Operation
 
 #: One that was picked up, but by nobody carried on, is picked up again this much later, and so much later again for
 #: each one that was picked up with it: many at once take the workers a while, and doubles only hold them up.
@@ -42,7 +42,13 @@ def due() -> list[UUID]:
         again_at = now + _AGAIN_AFTER + len(rows) * _AGAIN_AFTER_EACH
         waiting.filter(pk__in=[row.pk for row in rows]).update(wake_at=again_at, looked_at=now)
     sync.count_as_up(now)
-    return [row.vm_id for row in rows]
+    return [row.vm_id for row in rows] + _with_changes_due(now)
+
+
+def _with_changes_due(now: datetime) -> list[UUID]:
+    """Return the VMs whose host has not stored a change yet, and is to be asked now."""
+    waiting = ConfigurationChange.objects.filter(state=ConfigurationChange.State.WAITING, next_at__lte=now)
+    return list(waiting.order_by("next_at").values_list("vm_id", flat=True)[:_AT_ONCE])
 
 
 def wake_soon(vm_id: UUID) -> None:

@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
+from vms.domain.configuration import pending
 from vms.domain.observation import (
     UP_WITHOUT_AGENT_AFTER,
     DomainState,
@@ -27,6 +28,7 @@ from vms.domain.observation import (
 )
 from vms.domain.operation import Outcome, Stage
 from vms.domain.power import Action, VmStatus
+from vms.engine import guest_restart, journal
 from vms.engine.records import Code, record
 from vms.hypervisor.base import Domain, HostInfo
 from vms.models import Event, Host, Operation, VirtualMachine
@@ -42,6 +44,9 @@ _TOGETHER = 200
 
 #: Reports of a guest's restart that come closer together than this tell of the same one.
 _ONE_RESET = timedelta(seconds=3)
+
+
+_MAY_BE_UNTENDED = Q(armed=True) | Q(apply_on_guest_reboot=True, pending_count__gt=0)
 
 
 def apply(vm: VirtualMachine, domain: Domain, at: datetime) -> None:
@@ -84,6 +89,8 @@ def _write(vm: VirtualMachine, domain: Domain, at: datetime) -> None:
         changes = _differences(stored, columns | {"status": status})
         if operation is None:
             _tell_of_other_hands(stored, domain.seen, at)
+            if domain.seen.down and (started := guest_restart.run_ended(stored, domain.seen)) is not None:
+                changes["status"] = _status(domain.seen, started, None, at)
         changes["observed_at"] = at
         VirtualMachine.objects.filter(pk=vm.pk).update(**changes)
     for name in (*columns, "status", "observed_at"):
@@ -149,7 +156,7 @@ def listing(host: Host, domains: Iterable[Domain], at: datetime) -> list[UUID]:
     """Write down a full list of a host's domains, taken not before `at`: listing is truth.
 
     Returns:
-        The VMs with an active operation, which are to be looked at by a worker.
+        The VMs that are to be looked at by a worker: those with an active operation, and those to be armed.
     """
     known = {vm.uuid: vm for vm in VirtualMachine.objects.filter(host=host)}
     first_listing = host.connected_at is None and not known
@@ -167,7 +174,9 @@ def listing(host: Host, domains: Iterable[Domain], at: datetime) -> list[UUID]:
     for vm in known.values():
         if vm.observed_at is None or vm.observed_at < at:
             gone(vm.pk)
-    return list(Operation.objects.filter(vm__host=host).active().values_list("vm_id", flat=True))
+    in_hand = Operation.objects.filter(vm__host=host).active().values_list("vm_id", flat=True)
+    untended = (vm for vm in VirtualMachine.objects.filter(_MAY_BE_UNTENDED, host=host) if guest_restart.untended(vm))
+    return [*in_hand, *(vm.pk for vm in untended)]
 
 
 def _still_all_so(looks: list[tuple[VirtualMachine, Domain]], at: datetime) -> None:
@@ -263,6 +272,11 @@ def _columns(vm: VirtualMachine, domain: Domain, at: datetime) -> dict[str, Any]
         "agent_connected": seen.agent_connected,
         "acpi": seen.acpi,
         "run_token": seen.run_token or "",
+        "run_once": seen.run_once,
+        "run_stateless": seen.stateless,
+        "stored_configuration": domain.stored.as_json(),
+        "running_configuration": domain.running.as_json() if domain.running is not None else None,
+        "pending_count": len(pending(domain.running, domain.stored)),
         "running_since": running_since,
         "down_since": down_since,
     }
@@ -290,10 +304,18 @@ def _tell_of_other_hands(vm: VirtualMachine, seen: Observation, at: datetime) ->
         return
     was_down = vm.domain_state == DomainState.DOWN
     if seen.down and not was_down:
-        if not _obeyed_late(vm, at):
-            record(Code.VM_DOWN, f"{vm.name} went down: {_DOWN_WORDS[seen.down_reason]}.", vm=vm)
+        if not _obeyed_late(vm, seen, at):
+            _record_down(vm, seen.down_reason)
     elif was_down and not seen.down:
         record(Code.VM_STARTED_ELSEWHERE, f"{vm.name} was started outside the portal.", vm=vm)
+
+
+def _record_down(vm: VirtualMachine, reason: DownReason) -> None:
+    message = f"{vm.name} went down: {_DOWN_WORDS[reason]}."
+    if reason is DownReason.CRASHED:
+        record(Code.VM_DOWN_WITH_ERROR, message, severity=Event.Severity.ERROR, vm=vm)
+    else:
+        record(Code.VM_DOWN, message, vm=vm)
 
 
 _DOWN_WORDS: dict[DownReason, str] = {
@@ -305,8 +327,10 @@ _DOWN_WORDS: dict[DownReason, str] = {
 }
 
 
-def _obeyed_late(vm: VirtualMachine, at: datetime) -> bool:
+def _obeyed_late(vm: VirtualMachine, seen: Observation, at: datetime) -> bool:
     """Record that a guest went down after the portal had stopped waiting for it; which delay would have been enough."""
+    if seen.down_reason in (DownReason.DESTROYED, DownReason.CRASHED, DownReason.SAVED):
+        return False
     last = Operation.objects.filter(vm=vm).order_by("-created_at").first()
     if last is None or last.outcome not in _STOPPED_WAITING or not last.run_token or last.run_token != vm.run_token:
         return False
@@ -314,6 +338,7 @@ def _obeyed_late(vm: VirtualMachine, at: datetime) -> bool:
         return False
     waited = (last.ended_at - last.asked_at).total_seconds()
     needed = (at - last.asked_at).total_seconds()
+    journal.obeyed_late(last, at)
     record(
         Code.OBEYED_LATE,
         f"{vm.name} went down {max(1, round(needed - waited))} s after the portal had stopped waiting for it, and "

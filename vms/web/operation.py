@@ -10,12 +10,13 @@ from django.contrib import messages
 from django.db.models import Q
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.cache import patch_cache_control
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from vms import actions, labels, permissions, queries
 from vms.domain.operation import Outcome, Stage
-from vms.models import Operation, VirtualMachine
+from vms.models import Operation, OperationScreen, VirtualMachine
 from vms.web import answers
 from vms.web.access import Request, needs
 from vms.web.params import uuid_param
@@ -23,6 +24,8 @@ from vms.web.params import uuid_param
 #: What one press on Extend gives the guest, in seconds.
 EXTENSION = 60
 RUNNING = "running"
+#: How long a browser may keep the picture of a screen, which never changes: seconds.
+SCREEN_KEPT = 24 * 60 * 60
 
 
 @require_safe
@@ -52,6 +55,22 @@ def operation_detail(request: Request, operation_id: UUID) -> HttpResponse:
 def operation_progress(request: Request, operation_id: UUID) -> HttpResponse:
     """What changes on that page while it runs."""
     return render(request, "operations/fragments/operation_progress.html", _detail(operation_id))
+
+
+@require_safe
+@needs(permissions.VIEW_OPERATIONS, kept=True)
+def operation_screen(request: Request, operation_id: UUID) -> HttpResponse:
+    """The guest's screen just before the operation powered it off, as a picture."""
+    try:
+        screen = queries.operation_screen(operation_id)
+    except OperationScreen.DoesNotExist:
+        raise Http404 from None
+    response = HttpResponse(bytes(screen.png), content_type="image/png")
+    response["Content-Disposition"] = f'inline; filename="screen-{operation_id}.png"'
+    # What a host sent is taken for nothing but a picture.
+    response["X-Content-Type-Options"] = "nosniff"
+    patch_cache_control(response, private=True, max_age=SCREEN_KEPT, immutable=True)
+    return response
 
 
 @require_POST

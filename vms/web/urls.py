@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path, register_converter
 
 from vms.domain.power import Action
-from vms.web import event, host, operation, vm_action, vm_edit, vm_list
+from vms.web import event, host, learned, operation, vm_action, vm_edit, vm_list
 
 
 class ActionConverter:
@@ -30,6 +30,7 @@ urlpatterns = [
     path("vms/toolbar/", vm_list.vm_toolbar, name="vm_toolbar"),
     path("vms/<uuid:vm_id>/menu/", vm_list.vm_menu, name="vm_menu"),
     path("vms/<uuid:vm_id>/edit/", vm_edit.vm_edit, name="vm_edit"),
+    path("vms/<uuid:vm_id>/learned/", learned.vm_learned, name="vm_learned"),
     path("vms/<action:action>/", vm_action.vm_action, name="vm_action"),
     path("vms/<action:action>/plan/", vm_action.vm_action_plan, name="vm_action_plan"),
     path("defaults/", vm_edit.portal_defaults, name="portal_defaults"),
@@ -37,6 +38,7 @@ urlpatterns = [
     path("operations/table/", operation.operation_table, name="operation_table"),
     path("operations/<uuid:operation_id>/", operation.operation_detail, name="operation_detail"),
     path("operations/<uuid:operation_id>/progress/", operation.operation_progress, name="operation_progress"),
+    path("operations/<uuid:operation_id>/screen.png", operation.operation_screen, name="operation_screen"),
     path("operations/<uuid:operation_id>/force-now/", operation.operation_force_now, name="operation_force_now"),
     path("operations/<uuid:operation_id>/extend/", operation.operation_extend, name="operation_extend"),
     path("operations/<uuid:operation_id>/cancel/", operation.operation_cancel, name="operation_cancel"),

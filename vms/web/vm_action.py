@@ -19,13 +19,15 @@ from structlog.contextvars import bind_contextvars, get_contextvars
 from vms import actions, labels, permissions, queries
 from vms.actions import Preview
 from vms.domain.errors import PolicyError
-from vms.domain.policy import PlanKind, Setting
+from vms.domain.plan import PlanKind
+from vms.domain.policy import Setting
 from vms.domain.power import FORCEFUL_ACTIONS, Action
 from vms.models import Operation, VirtualMachine
 from vms.queries import VmRow
 from vms.web import answers, controls
 from vms.web.access import Request, needs
 from vms.web.forms import ActionForm
+from vms.web.learned import learned_of
 from vms.web.selection import selected_rows
 
 _LONGEST_CORRELATION_ID = 36
@@ -125,6 +127,9 @@ def _plan(action: Action, form: ActionForm, previews: list[Preview]) -> dict[str
         "eligible": eligible,
         "refused": [preview for preview in previews if preview.refusal is not None],
         "single": previews[0] if len(previews) == 1 else None,
+        "learned": learned_of(
+            (preview.vm, preview.plan.policy.delay) for preview in eligible if preview.plan and preview.plan.policy
+        ),
         "dangerous": action in FORCEFUL_ACTIONS or at_once or (form.is_valid() and form.override.force is True),
     }
 

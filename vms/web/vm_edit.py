@@ -17,6 +17,7 @@ from vms.models import PortalDefaults, VirtualMachine
 from vms.web import answers
 from vms.web.access import Request, needs
 from vms.web.forms import DefaultsForm, VmPolicyForm
+from vms.web.learned import learned_of, typed_delay
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -38,7 +39,8 @@ def vm_edit(request: Request, vm_id: UUID) -> HttpResponse:
         else:
             return _saved(request, _("The power-down policy of %(vm)s was saved.") % {"vm": vm.name})
     template = "vms/fragments/vm_edit.html" if request.htmx else "vms/vm_edit.html"
-    context = {"vm": vm, "form": form, "form_action": reverse("vm_edit", args=[vm.pk])}
+    [learned] = learned_of([(vm, typed_delay(form["graceful_delay"].value(), PortalDefaults.load().setting.delay))])
+    context = {"vm": vm, "form": form, "form_action": reverse("vm_edit", args=[vm.pk]), "learned": learned}
     return render(request, template, context, status=422 if form.errors else 200)
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vms.domain.observation import DomainState, DownReason
-from vms.hypervisor.base import AgentUnavailable, HypervisorError, RunChanged
+from vms.domain.run_options import AS_STORED, RunOptions
+from vms.hypervisor.base import AgentUnavailable, ConfigurationRejected, HypervisorError, RunChanged
 from vms.hypervisor.fake.machine import DRIVER, GUEST, OTHER, Happening, Machine, Run
 from vms.hypervisor.fake.temper import Agent, Reaction
 
@@ -69,11 +70,32 @@ def _destroy(machine: Machine, now: float, run_token: str | None) -> Result:
     return Result(run is not None, machine.end(now, DownReason.DESTROYED, DRIVER))
 
 
-def _start(machine: Machine, now: float) -> Result:
-    return Result(machine.run is None, machine.power_on(now, DRIVER))
+def _start(machine: Machine, now: float, options: dict[str, Any]) -> Result:
+    wanted = RunOptions.of(options)
+    if machine.run is None and wanted != AS_STORED and machine.managed_save:
+        raise HypervisorError(f"{machine.name} has saved memory, which would later be restored over changed disks")
+    if machine.run is None and wanted.cd_image and machine.cd_image is None:
+        raise HypervisorError("the VM has no CD drive")
+    return Result(machine.run is None, machine.power_on(now, DRIVER, wanted))
+
+
+def _configure(machine: Machine, now: float, values: dict[str, Any], revert: list[str]) -> Result:
+    before = machine.stored
+    if values.get("cd_image") and machine.cd_image is None:
+        raise ConfigurationRejected("the VM has no CD drive")
+    run = machine.run
+    reverted = {part: run.configuration[part] for part in revert if part in before} if run else {}
+    for part, value in (values | reverted).items():
+        setattr(machine, part, value)
+    if run is not None and "description" in values:
+        run.configuration["description"] = machine.description
+    changed = machine.stored != before
+    return Result(changed, [Happening("redefined", now, DRIVER, machine.runs)] if changed else [])
 
 
 def _save(machine: Machine, now: float) -> Result:
+    if machine.run is not None and RunOptions.of(machine.run.options).stateless:
+        raise HypervisorError("Requested operation is not valid: a domain with transient disks cannot be saved")
     return Result(_must_run(machine).saved_at is None, machine.begin_save(now, DRIVER))
 
 
@@ -100,6 +122,7 @@ CALLS: dict[str, Callable[..., Result]] = {
     "press_button": _press_button,
     "destroy": _destroy,
     "start": _start,
+    "configure": _configure,
     "save": _save,
     "resume": _resume,
     "discard_memory": _discard_memory,

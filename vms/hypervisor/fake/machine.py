@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vms.domain.observation import DomainState, DownReason, Job
+from vms.domain.run_options import AS_STORED, RunOptions
 from vms.hypervisor.fake.temper import Agent, Reaction, Temper
 
 #: Who did something.
@@ -43,6 +44,9 @@ class Run:
     acts_at: float | None = None
     reaction: str | None = None
     saved_at: float | None = None
+    #: What was stored when it began, and how it was started otherwise.
+    configuration: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
     def due(self) -> float | None:
         """Return when something will happen by itself next."""
@@ -61,6 +65,8 @@ class Machine:
     description: str = ""
     memory: int = 128 * 1024 * 1024
     vcpus: int = 1
+    boot: list[str] = field(default_factory=lambda: ["hd"])
+    cd_image: str | None = ""
     on_reboot: str = "restart"
     persistent: bool = True
     temper: Temper = field(default_factory=Temper)
@@ -71,6 +77,12 @@ class Machine:
     #: Token and `on_reboot` of the run whose memory is saved: they come back with it, as libvirt's live XML does.
     saved_token: str | None = None
     saved_on_reboot: str | None = None
+    saved_configuration: dict[str, Any] | None = None
+
+    @property
+    def stored(self) -> dict[str, Any]:
+        """What is configured for the next run."""
+        return {name: getattr(self, name) for name in ("description", "memory", "vcpus", "boot", "cd_image")}
 
     def as_json(self) -> dict[str, Any]:
         """Return everything, to be stored."""
@@ -89,8 +101,8 @@ class Machine:
             "uuid": self.uuid,
             "name": self.name,
             "description": self.description,
-            "memory": self.memory,
-            "vcpus": self.vcpus,
+            "memory": self._in_use("memory"),
+            "vcpus": self._in_use("vcpus"),
             "state": run.state if run else DomainState.DOWN,
             "run_token": run.token if run else None,
             "down_reason": DownReason.UNKNOWN if run else self.down_reason,
@@ -101,9 +113,18 @@ class Machine:
             "persistent": self.persistent,
             "job": Job.SAVING if run and run.saved_at is not None else Job.NONE,
             "reset_ends_run": run is not None and run.on_reboot == "destroy",
+            "run_once": run is not None and RunOptions.of(run.options).overrides,
+            "stateless": run is not None and RunOptions.of(run.options).stateless,
+            "stored": self.stored,
+            "running": run.configuration if run else None,
         }
 
-    def power_on(self, now: float, by: str) -> Iterator[Happening]:
+    def _in_use(self, part: str) -> Any:
+        if self.run is None:
+            return getattr(self, part)
+        return self.run.options.get(part) or self.run.configuration.get(part) or getattr(self, part)
+
+    def power_on(self, now: float, by: str, options: RunOptions = AS_STORED) -> Iterator[Happening]:
         """Begin a run, restoring saved memory if there is any: such a guest has booted already."""
         if self.run is not None:
             return
@@ -116,15 +137,18 @@ class Machine:
             on_reboot=self.saved_on_reboot or self.on_reboot,
             listens_at=listens_at,
             token=self.saved_token,
+            state=DomainState.PAUSED if options.paused else DomainState.RUNNING,
+            configuration=self.saved_configuration or self.stored,
+            options=options.as_json(),
         )
         self.discard_memory()
-        yield Happening("came_up", now, by, self.runs, "restored" if restored else "")
+        yield Happening("came_up", now, by, self.runs, "restored" if restored else _in_words(options))
         yield from self._boot(listens_at, now)
 
     def discard_memory(self) -> bool:
         """Forget saved memory, and say whether there was any."""
         had, self.managed_save = self.managed_save, False
-        self.saved_token = self.saved_on_reboot = None
+        self.saved_token = self.saved_on_reboot = self.saved_configuration = None
         return had
 
     def _boot(self, listens_at: float, now: float) -> Iterator[Happening]:
@@ -208,6 +232,7 @@ class Machine:
             if run.saved_at == due:
                 run.saved_at = None
                 self.managed_save, self.saved_token, self.saved_on_reboot = True, run.token, run.on_reboot
+                self.saved_configuration = run.configuration
                 yield from self.end(due, DownReason.SAVED, DRIVER)
             elif run.agent_at == due:
                 yield from self.set_agent(due, connected=True)
@@ -216,3 +241,7 @@ class Machine:
             else:
                 run.acts_at = run.reaction = None
                 yield from self.reset(due, GUEST)
+
+
+def _in_words(options: RunOptions) -> str:
+    return ", ".join(f"{name}={value}" for name, value in options.as_json().items() if value not in (None, "", False))

@@ -8,13 +8,17 @@ could be hung, and uses the first.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from typing import Any
 
 import libvirt
 
+from vms.domain.configuration import Part
+from vms.domain.run_options import AS_STORED, RunOptions
 from vms.hypervisor import domain_xml, png
 from vms.hypervisor.base import (
+    SCREEN_LIMIT,
     AgentUnavailable,
     Capability,
     Domain,
@@ -26,7 +30,7 @@ from vms.hypervisor.base import (
     RunChanged,
     Watch,
 )
-from vms.hypervisor.libvirt_driver import events, look
+from vms.hypervisor.libvirt_driver import events, look, runs
 from vms.hypervisor.libvirt_driver.agent import Agents
 from vms.hypervisor.libvirt_driver.errors import translated, translating
 from vms.hypervisor.libvirt_driver.line import SlowLine
@@ -179,17 +183,24 @@ class LibvirtHypervisor:
                 if _is_active(domain):
                     raise
 
-    def start(self, uuid: str) -> None:
+    def start(self, uuid: str, options: RunOptions = AS_STORED) -> None:
         with translating():
             domain = self._domain(uuid)
             if domain.isActive():
                 return
             try:
-                domain.create()
+                if options == AS_STORED:
+                    domain.create()
+                else:
+                    runs.create(self._connection, domain, options)
             except libvirt.libvirtError:
                 # "Already running" has no code of its own.
                 if not _is_active(domain):
                     raise
+
+    def configure(self, uuid: str, values: Mapping[Part, Any], revert: Collection[Part] = ()) -> None:
+        with translating():
+            runs.configure(self._connection, self._domain(uuid), values, revert)
 
     def save(self, uuid: str) -> None:
         saving = self._line.submit(lambda connection: connection.lookupByUUIDString(uuid).managedSave(0))
@@ -220,16 +231,9 @@ class LibvirtHypervisor:
             connection.lookupByUUIDString(uuid).screenshot(stream, 0)
             stream.recvAll(lambda _stream, data, _opaque: chunks.append(data), None)
             stream.finish()
-            return b"".join(chunks)
+            return _as_png(b"".join(chunks))
 
-        picture = self._line.run(work, MONITOR_LIMIT)
-        if picture.startswith(png.SIGNATURE):
-            return picture
-        try:
-            # QEMU before 7.1 has no PNG of its own.
-            return png.from_pixmap(picture)
-        except ValueError as error:
-            raise NotSupported(f"a picture of the guest's screen in an unknown format: {error}") from error
+        return self._line.run(work, SCREEN_LIMIT)
 
     def watch(self, handler: Callable[[DomainEvent], None], lost: Callable[[str], None]) -> Watch:
         subscription = self._subscriptions.add(handler, lost)
@@ -267,6 +271,16 @@ class LibvirtHypervisor:
         closed_by_us, self._reason = self._reason is not None, _CLOSE_REASONS.get(reason, "the connection broke")
         if not closed_by_us:
             self._subscriptions.tell_lost(self._reason)
+
+
+def _as_png(picture: bytes) -> bytes:
+    if picture.startswith(png.SIGNATURE):
+        return picture
+    try:
+        # QEMU before 7.1 has no PNG of its own.
+        return png.from_pixmap(picture)
+    except ValueError as error:
+        raise NotSupported(f"a picture of the guest's screen in an unknown format: {error}") from error
 
 
 def _set_on_reboot(domain: libvirt.virDomain, action: str) -> None:
