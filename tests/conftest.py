@@ -8,7 +8,7 @@ import pytest
 
 from vms.hypervisor import connections
 
-pytest_plugins = ["tests.support.fake", "tests.support.guests"]
+pytest_plugins = ["tests.support.fake", "tests.support.guests", "tests.support.smtp"]
 
 
 @pytest.fixture(autouse=True)

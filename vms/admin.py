@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -21,7 +22,8 @@ from vms import actions, labels, permissions
 from vms.domain.errors import PolicyError
 from vms.domain.policy import Setting, check_vm_setting
 from vms.domain.power import Action
-from vms.models import Event, Host, Operation, OperationStep, PortalDefaults, VirtualMachine
+from vms.fields import TagsField
+from vms.models import Event, Host, Mail, Operation, OperationStep, PortalDefaults, Subscription, Tag, VirtualMachine
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -75,7 +77,9 @@ class PortalDefaultsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def save_model(self, request: HttpRequest, obj: PortalDefaults, form: Any, change: bool) -> None:
         """Have the action change them."""
-        actions.set_defaults(request.user, force=obj.force, delay=obj.graceful_delay)
+        with transaction.atomic():
+            actions.set_defaults(request.user, force=obj.force, delay=obj.graceful_delay)
+            actions.set_retention(request.user, obj.keeps)
         obj.id = 1
 
 
@@ -89,6 +93,14 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = VirtualMachine
         fields = ("force_power_off", "graceful_delay")
+
+    tags = TagsField()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Build it with the VM's tags."""
+        super().__init__(*args, **kwargs)
+        if self.instance.pk and self.instance.host_id:
+            self.fields["tags"].initial = list(self.instance.tags.values_list("name", flat=True))
 
     def clean(self) -> dict[str, Any]:
         """Refuse a policy that could not be carried out."""
@@ -105,10 +117,20 @@ class VirtualMachineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """VMs come and go with their hosts; their policy is edited, and power actions are asked for, here too."""
 
     form = PolicyForm
-    fields = ("name", "host", "uuid", "status", "force_power_off", "graceful_delay", "running_since", "observed_at")
+    fields = (
+        "name",
+        "host",
+        "uuid",
+        "status",
+        "tags",
+        "force_power_off",
+        "graceful_delay",
+        "running_since",
+        "observed_at",
+    )
     readonly_fields = ("name", "host", "uuid", "status", "running_since", "observed_at")
     list_display = ("name", "host", "status", "force_power_off", "graceful_delay", "agent_connected")
-    list_filter = ("status", "host", "force_power_off")
+    list_filter = ("status", "host", "tags", "force_power_off")
     list_select_related = ("host",)
     search_fields = ("name", "uuid", "description")
     actions = tuple(f"ask_{action}" for action in Action)
@@ -142,8 +164,13 @@ class VirtualMachineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         }
 
     def save_model(self, request: HttpRequest, obj: VirtualMachine, form: Any, change: bool) -> None:
-        """Have the action set the policy; nothing else of a VM is changed here."""
-        actions.set_policy(request.user, obj, obj.policy_setting)
+        """Have the actions set policy and tags; nothing else of a VM is changed here."""
+        with transaction.atomic():
+            actions.set_policy(request.user, obj, obj.policy_setting)
+            actions.set_tags(request.user, obj, form.cleaned_data["tags"])
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Do nothing: the tags are set with their event."""
 
 
 def _asker(action: Action) -> Any:
@@ -201,3 +228,42 @@ class EventAdmin(ReadOnly):
     list_select_related = ("vm",)
     search_fields = ("message", "correlation_id", "actor_name")
     date_hierarchy = "at"
+
+
+@admin.register(Tag)
+class TagAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Tags can be renamed and removed; they are put on VMs where VMs are edited."""
+
+    list_display = ("name", "vm_count")
+    search_fields = ("name",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Tag]:
+        """Count the VMs in the same query."""
+        tags: QuerySet[Tag] = super().get_queryset(request)
+        return tags.annotate(vm_count=Count("vms"))
+
+    @admin.display(description=_("VMs"), ordering="vm_count")
+    def vm_count(self, tag: Any) -> int:
+        """Return how many VMs bear the tag."""
+        return int(tag.vm_count)
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(ReadOnly):
+    """Who is mailed about what. Each person chooses that on the own Account page."""
+
+    list_display = ("user", "outcome", "tag")
+    list_filter = ("outcome", "tag")
+    list_select_related = ("user", "tag")
+    search_fields = ("user__username",)
+
+
+@admin.register(Mail)
+class MailAdmin(ReadOnly):
+    """Mails that wait, were sent, or were not."""
+
+    list_display = ("created_at", "user", "operation", "state", "attempts", "sent_at", "error")
+    list_filter = ("state",)
+    list_select_related = ("user", "operation")
+    search_fields = ("user__username", "operation__vm__name", "error")
+    date_hierarchy = "created_at"

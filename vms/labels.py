@@ -88,6 +88,21 @@ FAILURE: dict[Failure, Promise] = {
     Failure.DEADLINE: _("The operation was not finished before its deadline."),
 }
 
+#: What a person can do about an end that somebody may be mailed about.
+ADVICE: dict[Outcome, Promise] = {
+    Outcome.FAILED: _(
+        "What you can do: look at the operation's steps, mend what the reason names, and ask for the action again."
+    ),
+    Outcome.GAVE_UP: _(
+        "What you can do: look at the guest's screen, shut it down from inside, give it a longer graceful delay, or "
+        "use Power off or Power cycle. What the guest has not saved is lost by these two."
+    ),
+    Outcome.FORCED: _(
+        "What you can do: check what the guest had not saved. If it only needed more time, give it a longer graceful "
+        "delay."
+    ),
+}
+
 STEP: dict[StepKind, Promise] = {
     StepKind.PREPARE: _("Marked the run"),
     StepKind.ASK_AGENT: _("Asked the guest agent"),
@@ -243,6 +258,12 @@ POLICY_ERROR: dict[str, Promise] = {
         "0 seconds means no wait at all, which is only possible when the VM may be powered off. Tick the checkbox, or "
         "enter at least 1 second."
     ),
+}
+
+TAG_ERROR: dict[str, Promise] = {
+    "comma": _("A tag has no comma: commas stand between tags."),
+    "too_long": _("A tag has at most 50 characters."),
+    "too_many": _("A virtual machine has at most 20 tags."),
 }
 
 

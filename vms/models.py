@@ -21,8 +21,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from vms import labels
-from vms.domain import operation as op
 from vms.domain import notice, policy, retention
+from vms.domain import operation as op
 from vms.domain.configuration import Change, Configuration, pending
 from vms.domain.observation import DomainState, DownReason, Job, Observation, Proof
 from vms.domain.power import Action, VmStatus
@@ -197,6 +197,9 @@ class VirtualMachine(models.Model):
     running_since = models.DateTimeField(null=True, editable=False)
     down_since = models.DateTimeField(null=True, editable=False)
     observed_at = models.DateTimeField(null=True, editable=False)
+
+    #: When it was taken off the portal's list, after it was gone; its history is kept. Written by vms.engine.sync only.
+    removed_at = models.DateTimeField(null=True, editable=False)
 
     # The lease: one worker at a time acts on a VM. Written by vms.engine.lease only.
     lease_owner = models.CharField(max_length=200, blank=True, editable=False)
@@ -613,6 +616,8 @@ class Mail(models.Model):
         WITHHELD = "withheld", _("Withheld")
         GIVEN_UP = "given_up", _("Given up")
 
+    UNSENT = (State.WAITING, State.SENDING)
+
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", verbose_name=_("person")
     )
@@ -622,7 +627,7 @@ class Mail(models.Model):
     error = models.TextField(_("last error"), blank=True)
     created_at = models.DateTimeField(_("written"), default=timezone.now)
     #: When to try next; of one that is being sent: when its sender counts as dead.
-    due_at = models.DateTimeField(default=timezone.now)
+    due_at = models.DateTimeField(_("next attempt"), default=timezone.now)
     sent_at = models.DateTimeField(_("sent"), null=True)
 
     class Meta:

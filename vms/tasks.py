@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -10,11 +10,15 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from vms import queues
+from vms import outbox, queues
 from vms.engine import advance as engine
+from vms.engine import retention
 from vms.engine import sweep as sweeping
 
 log = structlog.get_logger(__name__)
+
+#: One clean-up task works for so long and has another one go on: it has to end before its time limit.
+CLEAN_UP_FOR = timedelta(seconds=20)
 
 
 @shared_task(name="vms.advance")
@@ -31,6 +35,25 @@ def sweep() -> None:
         if not wake(vm_id, queues.DUE, since=now):
             # Each attempt may take a second. They all come due again.
             return
+
+
+@shared_task(name="vms.send_mail")
+def send_mail() -> None:
+    """Send the mails that are due. Beat sends this every few seconds."""
+    outbox.send_due()
+
+
+@shared_task(name="vms.clean_up")
+def clean_up(*, catch_up: bool = False) -> None:
+    """Let history go that is older than it is to be kept. Beat sends this every night.
+
+    Args:
+        catch_up: Only where a night was missed. Beat sends this every hour.
+    """
+    if not catch_up or retention.overdue():
+        removed = retention.clean_up(CLEAN_UP_FOR)
+        if not removed.all_of_it:
+            clean_up.apply_async(queue=queues.CHORES)
 
 
 def wake(vm_id: UUID, queue: str = queues.NOW, *, since: datetime | None = None) -> bool:

@@ -31,7 +31,7 @@ def test_every_stage_is_explained() -> None:
 
 def test_the_readme_lists_every_setting() -> None:
     listed = set(re.findall(r"^\| `([A-Z_]+)` \|", README, re.MULTILINE))
-    assert listed == {*env.SETTINGS, "DATABASE_URL", "REDIS_URL"}
+    assert listed == {*env.SETTINGS, "DATABASE_URL", "EMAIL_URL", "REDIS_URL"}
 
 
 @pytest.mark.parametrize("document", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")), ids=str)

@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.support.scene import LogIn
+from vms.domain.retention import Keep
 from vms.models import Event, Host, Operation, PortalDefaults, VirtualMachine
 
 
@@ -32,7 +33,17 @@ def url(model: str, page: str, *args: object) -> str:
     return reverse(f"admin:vms_{model}_{page}", args=args)
 
 
-MODELS = ("host", "virtualmachine", "operation", "operationstep", "event", "portaldefaults")
+MODELS = (
+    "host",
+    "virtualmachine",
+    "tag",
+    "subscription",
+    "mail",
+    "operation",
+    "operationstep",
+    "event",
+    "portaldefaults",
+)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -64,11 +75,14 @@ def test_history_is_looked_at_and_not_written(
 
 
 def test_a_policy_is_set_with_its_event(client: Client, vm: VirtualMachine) -> None:
-    form = {"force_power_off": "true", "graceful_delay": "45"}
+    form = {"force_power_off": "true", "graceful_delay": "45", "tags": "web, production"}
     assert client.post(url("virtualmachine", "change", vm.pk), form).status_code == 302
     vm.refresh_from_db()
     assert (vm.force_power_off, vm.graceful_delay) == (True, 45)
-    assert "Power-down policy of web01 changed" in Event.objects.get(vm=vm).message
+    assert set(vm.tags.values_list("name", flat=True)) == {"web", "production"}
+    policy, tags = Event.objects.filter(vm=vm).order_by("id").values_list("message", flat=True)
+    assert "Power-down policy of web01 changed" in policy
+    assert tags == "Tags of web01 changed from “” to “production, web”."
 
 
 @pytest.mark.behaviour(4)
@@ -114,12 +128,14 @@ def test_only_the_power_actions_one_may_do_are_offered(log_in: LogIn, viewer: Us
 
 
 def test_the_portal_defaults_are_changed_with_their_event_and_there_is_one_row(client: Client) -> None:
-    form = {"force": "on", "graceful_delay": "90"}
+    keep = {"keep_events": "365", "keep_operations": "30"}
+    form = {"force": "on", "graceful_delay": "90"} | keep
     assert client.post(url("portaldefaults", "add"), form).status_code == 302
     assert (PortalDefaults.load().force, PortalDefaults.load().graceful_delay) == (True, 90)
     assert client.get(url("portaldefaults", "add")).status_code == 403
     assert client.post(url("portaldefaults", "delete", 1), {"post": "yes"}).status_code == 403
-    assert client.post(url("portaldefaults", "change", 1), {"graceful_delay": "30"}).status_code == 302
+    assert client.post(url("portaldefaults", "change", 1), {"graceful_delay": "30"} | keep).status_code == 302
+    assert PortalDefaults.load().keeps == Keep(events=365, operations=30)
     assert (PortalDefaults.load().force, PortalDefaults.load().graceful_delay) == (False, 30)
     assert Event.objects.filter(message__startswith="Portal default of the power-down policy changed").count() == 2
 

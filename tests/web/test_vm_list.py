@@ -14,7 +14,7 @@ from django.urls import reverse
 from tests.support.scene import LogIn, MakeOperation, MakeVm
 from vms.domain.operation import Outcome
 from vms.domain.power import Action, VmStatus
-from vms.models import Host, VirtualMachine
+from vms.models import Host, Tag, VirtualMachine
 
 LIST, BOARD, TOOLBAR = reverse("vm_list"), reverse("vm_board"), reverse("vm_toolbar")
 POLICY = (
@@ -101,9 +101,24 @@ def test_the_filter_narrows_the_list(
 
 
 @pytest.mark.parametrize(
+    ("query", "found"),
+    [("tag=prod", []), ("tag=prod*", ["db01", "web01"]), ("tag=PRODUCTION", ["web01"]), ("tag=* web", ["web01"])],
+)
+def test_a_vm_is_found_by_its_tags_and_once(
+    log_in: LogIn, viewer: User, make_vm: MakeVm, query: str, found: list[str]
+) -> None:
+    production, products = Tag.objects.create(name="production"), Tag.objects.create(name="products")
+    make_vm("web01").tags.add(production, products)
+    make_vm("db01").tags.add(products)
+    make_vm("web02")
+    response = log_in(viewer).get(LIST, {"filter": query})
+    assert (names(response) if found else []) == found
+
+
+@pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("colour=red", "“colour=” is not a field. Use name=, status= or host=."),
+        ("colour=red", "“colour=” is not a field. Use name=, status=, host= or tag=."),
         ("status=sideways", "“sideways” is not a status."),
         ("name=", "“name=” needs a value"),
         ('name="web', "A quotation mark is not closed."),

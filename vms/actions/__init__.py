@@ -19,8 +19,10 @@ from vms.actions.asking import (
 )
 from vms.actions.common import Refused
 from vms.actions.configuring import configure, revert, waiting_changes
-from vms.actions.policy import set_defaults, set_policy
+from vms.actions.notices import subscribe
+from vms.actions.policy import set_defaults, set_policy, set_retention
 from vms.actions.steering import cancel, extend, force_now
+from vms.actions.tags import set_tags
 from vms.actions.verdicts import refusal_text, verdict_for
 
 __all__ = [
@@ -43,7 +45,10 @@ __all__ = [
     "run_once",
     "set_defaults",
     "set_policy",
+    "set_retention",
+    "set_tags",
     "shut_down",
+    "subscribe",
     "suspend",
     "verdict_for",
     "waiting_changes",

@@ -8,6 +8,7 @@ from vms import permissions
 from vms.actions.common import Actor
 from vms.domain.errors import PolicyError
 from vms.domain.policy import MAX_DELAY, Setting, check_vm_setting
+from vms.domain.retention import Keep, check_days
 from vms.engine import sync
 from vms.engine.records import Code, record
 from vms.models import PortalDefaults, VirtualMachine
@@ -52,6 +53,32 @@ def set_defaults(actor: Actor, *, force: bool, delay: int) -> None:
         PortalDefaults.objects.update_or_create(id=1, defaults={"force": force, "graceful_delay": delay})
         message = f"Portal default of the power-down policy changed from {_setting_text(was)} to {_setting_text(now)}."
         record(Code.DEFAULTS_CHANGED, message, actor=actor)
+
+
+def set_retention(actor: Actor, keep: Keep) -> None:
+    """Set how long history is kept; from the next clean-up on, what is older goes.
+
+    Raises:
+        PermissionDenied: The actor may not change the portal's defaults.
+        ValueError: A number of days is out of range.
+    """
+    permissions.require(permissions.may_change_defaults(actor))
+    check_days(keep.events)
+    check_days(keep.operations)
+    with transaction.atomic():
+        was = PortalDefaults.load().keeps
+        if was == keep:
+            return
+        PortalDefaults.objects.update_or_create(
+            id=1, defaults={"keep_events": keep.events, "keep_operations": keep.operations}
+        )
+        message = f"How long history is kept changed from {_keep_text(was)} to {_keep_text(keep)}."
+        record(Code.DEFAULTS_CHANGED, message, actor=actor)
+
+
+def _keep_text(keep: Keep) -> str:
+    events, operations = (f"{days} days" if days else "for ever" for days in (keep.events, keep.operations))
+    return f"“events {events}, operations {operations}”"
 
 
 def _setting_text(setting: Setting) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from vms.domain.operation import Outcome
 
@@ -14,7 +14,6 @@ RETRY_GAPS = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 30, 6
 GIVE_UP_AFTER = timedelta(hours=24)
 
 
-def next_attempt(attempts: int, written_at: datetime, now: datetime) -> datetime | None:
-    """Return when to try a mail again that failed `attempts` times by now; None when it is to be given up."""
-    at = now + RETRY_GAPS[min(attempts, len(RETRY_GAPS)) - 1]
-    return at if at < written_at + GIVE_UP_AFTER else None
+def retry_gap(attempts: int) -> timedelta:
+    """Return how long to wait after the failed attempt of this number, from 1."""
+    return RETRY_GAPS[min(attempts, len(RETRY_GAPS)) - 1]

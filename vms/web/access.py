@@ -48,3 +48,8 @@ def needs(
         return cast("Callable[Concatenate[HttpRequest, P], HttpResponse]", answering)
 
     return decorate
+
+
+def signed_in(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """Let everybody in who is logged in: the page is about nobody but themselves."""
+    return cast("Callable[Concatenate[HttpRequest, P], HttpResponse]", never_cache(login_required(view)))

@@ -12,9 +12,10 @@ from django.utils.translation import gettext as _
 
 from vms import labels
 from vms.domain.power import VmStatus
+from vms.models import VirtualMachine
 
 _FIELDS = {"name": "name", "host": "host__name"}
-_NAMES = ("name", "status", "host")
+_NAMES = ("name", "status", "host", "tag")
 
 
 class FilterError(ValueError):
@@ -69,6 +70,9 @@ def _term(field: str, value: str) -> Q:
         raise FilterError(_("“%(field)s=” is not a field. Use %(names)s.") % {"field": field, "names": names})
     if not value:
         raise FilterError(_("“%(field)s=” needs a value, for example %(field)s=web*.") % {"field": field})
+    if field == "tag":
+        # Asked apart: a VM with two such tags is still one VM.
+        return Q(pk__in=VirtualMachine.objects.filter(_matches("tags__name", value)).values("pk"))
     return _status(value) if field == "status" else _matches(_FIELDS[field], value)
 
 

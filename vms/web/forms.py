@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -14,10 +15,14 @@ from vms import labels
 from vms.domain.errors import PolicyError
 from vms.domain.policy import MAX_DELAY, Origin, Setting, check_delay, check_vm_setting
 from vms.domain.power import GRACEFUL_ACTIONS, Action
+from vms.domain.retention import MAX_DAYS, Keep
+from vms.fields import TagsField
 from vms.models import Operation
 
 FORCE_LABEL = gettext_lazy("Power off if the guest does not shut down in time")
 DELAY_LABEL = gettext_lazy("Graceful power-down delay")
+DAYS_HELP = gettext_lazy("Days, 0 for ever. Older ones are deleted every night.")
+DAYS_RANGE = gettext_lazy("Enter whole days from 0 (for ever) to 36500.")
 _REASON_LENGTH = Operation._meta.get_field("reason").max_length  # noqa: SLF001  (Django's documented API)
 
 
@@ -146,14 +151,16 @@ class VmPolicyForm(PolicyForm):
     force_default = forms.BooleanField(required=False)
     graceful_delay = DelayField(required=False)
     delay_default = forms.BooleanField(required=False)
+    tags = TagsField()
 
-    def __init__(self, *args: Any, default: Setting, setting: Setting, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, default: Setting, setting: Setting, tags: Iterable[str] = (), **kwargs: Any) -> None:
         """Build it from what the VM has set and what the portal's default is."""
         kwargs["initial"] = {
             "force": default.force if setting.force is None else setting.force,
             "force_default": setting.force is None,
             "graceful_delay": setting.delay,
             "delay_default": setting.delay is None,
+            "tags": list(tags),
         }
         super().__init__(*args, **kwargs)
         in_words = _("on") if default.force else _("off")
@@ -209,8 +216,31 @@ class VmPolicyForm(PolicyForm):
         )
 
 
-class DefaultsForm(PolicyForm):
-    """The policy of VMs that have not set their own."""
+def _days_field(label: Any) -> forms.IntegerField:
+    return forms.IntegerField(
+        label=label,
+        min_value=0,
+        max_value=MAX_DAYS,
+        error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), DAYS_RANGE),
+        help_text=DAYS_HELP,
+        widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off", "class": "portal-seconds"}),
+    )
+
+
+class RetentionForm(forms.Form):
+    """How long history is kept."""
+
+    keep_events = _days_field(gettext_lazy("Keep events"))
+    keep_operations = _days_field(gettext_lazy("Keep operations, with their steps and pictures"))
+
+    @property
+    def keep(self) -> Keep:
+        """What was entered."""
+        return Keep(events=self.cleaned_data["keep_events"], operations=self.cleaned_data["keep_operations"])
+
+
+class DefaultsForm(PolicyForm, RetentionForm):
+    """The policy of VMs that have not set their own, and how long history is kept."""
 
     force = forms.BooleanField(label=FORCE_LABEL, required=False)
     graceful_delay = DelayField(refusal="default_range", help_text=gettext_lazy("Whole seconds, 1 to 3600."))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path, register_converter
 
 from vms.domain.power import Action
-from vms.web import event, host, learned, operation, vm_action, vm_edit, vm_list
+from vms.web import account, event, host, learned, operation, vm_action, vm_edit, vm_list
 
 
 class ActionConverter:
@@ -34,6 +34,8 @@ urlpatterns = [
     path("vms/<action:action>/", vm_action.vm_action, name="vm_action"),
     path("vms/<action:action>/plan/", vm_action.vm_action_plan, name="vm_action_plan"),
     path("defaults/", vm_edit.portal_defaults, name="portal_defaults"),
+    path("account/", account.account, name="account"),
+    path("account/password/", account.ChangePassword.as_view(), name="change_password"),
     path("operations/", operation.operation_list, name="operation_list"),
     path("operations/table/", operation.operation_table, name="operation_table"),
     path("operations/<uuid:operation_id>/", operation.operation_detail, name="operation_detail"),
