@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from vms.domain.configuration import BootDevice, Part
+from vms.domain.disks import Kept
 from vms.domain.observation import Proof
 from vms.domain.operation import Failure, Outcome, Stage, StepKind
 from vms.domain.plan import Consequence, PlanKind
@@ -27,6 +28,7 @@ STATUS: dict[VmStatus, Promise] = {
     VmStatus.SUSPENDED: _("Suspended"),
     VmStatus.SAVING_STATE: _("Saving state"),
     VmStatus.RESTORING_STATE: _("Restoring state"),
+    VmStatus.IMAGE_LOCKED: _("Removing"),
     VmStatus.MIGRATING: _("Migrating"),
     VmStatus.NOT_RESPONDING: _("Not responding"),
     VmStatus.UNKNOWN: _("Unknown"),
@@ -42,6 +44,7 @@ ACTION: dict[Action, Promise] = {
     Action.POWER_CYCLE: _("Power cycle"),
     Action.SUSPEND: _("Suspend"),
     Action.RESUME: _("Resume"),
+    Action.REMOVE: _("Remove"),
 }
 
 STAGE: dict[Stage, Promise] = {
@@ -52,6 +55,8 @@ STAGE: dict[Stage, Promise] = {
     Stage.COMING_UP: _("Coming up"),
     Stage.SAVING: _("Saving memory"),
     Stage.RESUMING: _("Resuming"),
+    Stage.UNDEFINING: _("Removing"),
+    Stage.REMOVING_DISKS: _("Removing disks"),
     Stage.ENDED: _("Ended"),
 }
 
@@ -84,6 +89,12 @@ FAILURE: dict[Failure, Promise] = {
     Failure.WENT_DOWN_AGAIN: _("The VM went down again before it was up."),
     Failure.SAVED_ELSEWHERE: _("Somebody suspended the VM meanwhile. Run restores its memory; Power off discards it."),
     Failure.STARTED_ELSEWHERE: _("The VM went down, and somebody started it again outside the portal; it is running."),
+    Failure.NOT_DOWN: _("Somebody started the VM meanwhile, so it was not removed."),
+    Failure.UNDEFINE_FAILED: _("The host failed to remove the VM's definition. Its disks were not touched."),
+    Failure.DEFINED_AGAIN: _(
+        "The VM was removed, and somebody defined it again before all of its disks were removed. What is left was kept."
+    ),
+    Failure.DISKS_LEFT: _("The VM was removed, but not all of the chosen disks. Those that are left are named here."),
     Failure.HOST_UNREACHABLE: _("The host could not be reached before the operation's deadline."),
     Failure.DEADLINE: _("The operation was not finished before its deadline."),
 }
@@ -115,6 +126,8 @@ STEP: dict[StepKind, Promise] = {
     StepKind.DISCARD_MEMORY: _("Discarded saved memory"),
     StepKind.RELENT: _("Let the guest restart again"),
     StepKind.SCREENSHOT: _("Took a picture of the screen"),
+    StepKind.UNDEFINE: _("Removed the definition"),
+    StepKind.REMOVE_DISK: _("Removed a disk"),
     StepKind.WENT_DOWN: _("Went down"),
     StepKind.STARTED: _("Runs"),
     StepKind.GUEST_RESET: _("The guest restarted itself"),
@@ -153,6 +166,10 @@ PLAN: dict[PlanKind, Promise] = {
     PlanKind.RESTORE: _("Start the VM with its saved memory"),
     PlanKind.RESUME: _("Let the VM run on"),
     PlanKind.SAVE: _("Save the VM's memory to its host and stop it"),
+    PlanKind.UNDEFINE: _("Remove the VM from its host, with its firmware variables, saved memory and snapshot records"),
+    PlanKind.KEEP_DISKS: _("Its disks are kept"),
+    PlanKind.REMOVE_DISKS: _("Remove the chosen disks; what is on them is lost"),
+    PlanKind.FORGET: _("Take it off the portal's list; it is gone from its host already, and its history is kept"),
     PlanKind.REFUSED: _("The guest cannot be asked: no guest agent is connected and it has no power button (ACPI)"),
 }
 
@@ -168,6 +185,10 @@ PLAN_SHORT: dict[PlanKind, Promise] = {
     PlanKind.RESTORE: _("restore its memory"),
     PlanKind.RESUME: _("run on"),
     PlanKind.SAVE: _("save its memory"),
+    PlanKind.UNDEFINE: _("remove"),
+    PlanKind.KEEP_DISKS: _("keep its disks"),
+    PlanKind.REMOVE_DISKS: _("remove the chosen disks"),
+    PlanKind.FORGET: _("take it off the list"),
     PlanKind.REFUSED: _("no way to ask"),
 }
 
@@ -248,6 +269,14 @@ ORIGIN: dict[Origin, Promise] = {
     Origin.DEFAULT: _("portal default"),
     Origin.REQUEST: _("this request"),
     Origin.PENDING_CHANGES: _("pending changes must be applied"),
+}
+
+KEPT: dict[Kept, Promise] = {
+    Kept.NO: _("may be removed"),
+    Kept.MEDIUM: _("a medium that other VMs may use"),
+    Kept.SHARED: _("shared, or only read"),
+    Kept.ELSEWHERE: _("outside the host's own storage"),
+    Kept.EMPTY: _("an empty drive"),
 }
 
 POLICY_ERROR: dict[str, Promise] = {

@@ -24,6 +24,7 @@ from vms import labels
 from vms.domain import notice, policy, retention
 from vms.domain import operation as op
 from vms.domain.configuration import Change, Configuration, pending
+from vms.domain.disks import Disk
 from vms.domain.observation import DomainState, DownReason, Job, Observation, Proof
 from vms.domain.power import Action, VmStatus
 from vms.domain.run_options import RunOptions
@@ -197,6 +198,8 @@ class VirtualMachine(models.Model):
     running_since = models.DateTimeField(null=True, editable=False)
     down_since = models.DateTimeField(null=True, editable=False)
     observed_at = models.DateTimeField(null=True, editable=False)
+    #: Its disks by the stored definition, as vms.domain.disks writes them.
+    disks = models.JSONField(default=list, editable=False)
 
     #: When it was taken off the portal's list, after it was gone; its history is kept. Written by vms.engine.sync only.
     removed_at = models.DateTimeField(null=True, editable=False)
@@ -228,6 +231,7 @@ class VirtualMachine(models.Model):
             ("reboot_vm", "Can reboot virtual machines"),
             ("power_cycle_vm", "Can power cycle virtual machines"),
             ("suspend_vm", "Can suspend virtual machines"),
+            ("remove_vm", "Can remove virtual machines"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["host", "uuid"], name="vm_once_per_host"),
@@ -248,6 +252,11 @@ class VirtualMachine(models.Model):
     def get_absolute_url(self) -> str:
         """Return the address of the list, narrowed down to this VM."""
         return f"{reverse('vm_list')}?name={self.name}"
+
+    @property
+    def disk_list(self) -> tuple[Disk, ...]:
+        """Its disks, as the domain layer sees them."""
+        return tuple(Disk.of(disk) for disk in self.disks)
 
     @property
     def policy_setting(self) -> policy.Setting:
@@ -319,6 +328,7 @@ class Operation(models.Model):
     force_origin = models.CharField(max_length=16, choices=labels.origin_choices, blank=True)
     delay_origin = models.CharField(max_length=16, choices=labels.origin_choices, blank=True)
     plan = models.JSONField(_("plan"), default=dict)
+    disks = models.JSONField(_("disks to be removed"), default=list)
     inside = models.BooleanField(_("restart inside the guest"), default=False)
     options = models.JSONField(_("how it starts the VM"), default=dict)
 
@@ -471,6 +481,7 @@ class OperationStep(models.Model):
     answered_at = models.DateTimeField(_("answered"), null=True)
     ok = models.BooleanField(_("ok"), default=False)
     detail = models.TextField(_("detail"), blank=True)
+    target = models.TextField(_("disk"), blank=True)
     actor_name = models.CharField(_("by"), max_length=150, blank=True)
 
     class Meta:

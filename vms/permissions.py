@@ -27,6 +27,7 @@ ACTION_PERMISSION: dict[Action, str] = {
     Action.POWER_CYCLE: "vms.power_cycle_vm",
     Action.SUSPEND: "vms.suspend_vm",
     Action.RESUME: "vms.run_vm",
+    Action.REMOVE: "vms.remove_vm",
 }
 
 #: What forcing a running operation amounts to.

@@ -72,7 +72,7 @@ def vm_board(condition: Q, sort: str, page: str | int | None) -> VmBoard:
         sort: A column, with a leading minus for the other direction; anything else sorts by name.
         page: Its number; anything else is the first or the last page.
     """
-    vms = VirtualMachine.objects.filter(condition).select_related("host")
+    vms = _listed().filter(condition).select_related("host")
     found = _page(vms.order_by(*_order(sort)), page)
     running = _running()
     return VmBoard(found, _rows(found.object_list), list(running[:STRIP_SIZE]), running.count())
@@ -80,12 +80,12 @@ def vm_board(condition: Q, sort: str, page: str | int | None) -> VmBoard:
 
 def vm_rows(ids: Iterable[UUID]) -> list[VmRow]:
     """Return named VMs with their newest operations, in the list's order; unknown ones are left out."""
-    return _rows(VirtualMachine.objects.filter(pk__in=list(ids)).select_related("host"))
+    return _rows(_listed().filter(pk__in=list(ids)).select_related("host"))
 
 
 def any_vm() -> bool:
     """Say whether the portal knows any VM at all: an empty list is explained differently then."""
-    return VirtualMachine.objects.exists()
+    return _listed().exists()
 
 
 def any_host() -> bool:
@@ -153,6 +153,11 @@ def event_page(condition: Q, page: str | int | None) -> Page[Event]:
 def hosts() -> QuerySet[Host]:
     """Return the hosts, each with its number of VMs that still exist (`vm_count`)."""
     return Host.objects.annotate(vm_count=Count("vms", filter=~Q(vms__status=VmStatus.GONE)))
+
+
+def _listed() -> QuerySet[VirtualMachine]:
+    """Return the VMs but for those that were taken off the list, of which only history is left."""
+    return VirtualMachine.objects.filter(removed_at__isnull=True)
 
 
 def _running() -> QuerySet[Operation]:

@@ -45,6 +45,7 @@ class Scenario:
     deaf: bool = False
     options: RunOptions = AS_STORED
     rows: tuple[int, ...] = ()
+    disks: tuple[str, ...] = ()
 
     def driver(self, dies_at: Collection[int] = (), *, recovery: float = 1) -> Driver:
         vm = Vm(
@@ -58,7 +59,7 @@ class Scenario:
         for at, hand in self.hands:
             vm.later(at, lambda hand=hand: vm.hand(hand))  # type: ignore[misc]
         op = accepted(self.action, policy_of(force=self.force, delay=self.delay), inside=self.inside)
-        op = replace(op, options=self.options)
+        op = replace(op, options=self.options, disks=self.disks)
         return Driver(vm, op, dies_at=dies_at, recovery=recovery, deaf=self.deaf, people=self.people)
 
 
@@ -266,6 +267,40 @@ SCENARIOS = (
     Scenario("a VM suspended by another hand is suspended", _A.SUSPEND,
              "",
              0, _O.OTHER_HAND, state=DomainState.DOWN, managed_save=True),
+    # Removal
+    Scenario("remove undefines a VM and keeps its disks", _A.REMOVE,
+             "0 undefine",
+             0, _O.DONE, state=DomainState.DOWN),
+    Scenario("the chosen disks go once the VM is undefined", _A.REMOVE,
+             "0 undefine, 0 remove_disk, 0 remove_disk",
+             0, _O.DONE, state=DomainState.DOWN, disks=("/a", "/b")),
+    Scenario("a removal that fails twice is tried again", _A.REMOVE,
+             "0 undefine failed, 1 undefine failed, 3 undefine, 3 remove_disk",
+             3, _O.DONE, state=DomainState.DOWN, disks=("/a",), faults={StepKind.UNDEFINE: 2}),
+    Scenario("a removal that always fails touches no disk", _A.REMOVE,
+             "0 undefine failed, 1 undefine failed, 3 undefine failed, 7 undefine failed, "
+             "15 undefine failed, 31 undefine failed",
+             31, _O.FAILED, _F.UNDEFINE_FAILED, state=DomainState.DOWN, disks=("/a",),
+             faults={StepKind.UNDEFINE: _NEVER}),
+    Scenario("disks that cannot be removed are tried three times each and left", _A.REMOVE,
+             "0 undefine, 0 remove_disk failed, 0 remove_disk failed, 1 remove_disk failed, 1 remove_disk failed, "
+             "3 remove_disk failed, 3 remove_disk failed",
+             3, _O.FAILED, _F.DISKS_LEFT, state=DomainState.DOWN, disks=("/a", "/b"),
+             faults={StepKind.REMOVE_DISK: _NEVER}),
+    Scenario("a VM that somebody starts meanwhile is not removed", _A.REMOVE,
+             "0 undefine failed",
+             0, _O.FAILED, _F.NOT_DOWN, state=DomainState.DOWN, disks=("/a",),
+             meddling={StepKind.UNDEFINE: Hand.START}),
+    Scenario("a VM that somebody suspended is not removed", _A.REMOVE,
+             "",
+             0, _O.FAILED, _F.SAVED_ELSEWHERE, state=DomainState.DOWN, managed_save=True, disks=("/a",)),
+    Scenario("a VM that is defined again keeps the disks that are left", _A.REMOVE,
+             "0 undefine, 0 remove_disk failed",
+             0, _O.FAILED, _F.DEFINED_AGAIN, state=DomainState.DOWN, disks=("/a", "/b"),
+             meddling={StepKind.REMOVE_DISK: Hand.DEFINE}),
+    Scenario("a host that is away for a while delays the removal of disks", _A.REMOVE,
+             "12 undefine, 12 remove_disk",
+             12, _O.DONE, state=DomainState.DOWN, disks=("/a",), away=(0, 11), rows=(29,)),
     # People
     Scenario("a cancelled reboot relents and a guest that goes down later stays down", _A.REBOOT,
              "0 prepare, 0 ask_agent, 7.5 press_button, 9 relent",

@@ -20,7 +20,7 @@ from vms.domain.power import GRACEFUL_ACTIONS, Action
 
 EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
 #: Calls that the hypervisor may still carry out after the worker that sent them has died, and how much later it does.
-LATE_CALLS = frozenset({StepKind.DESTROY, StepKind.START, StepKind.SAVE})
+LATE_CALLS = frozenset({StepKind.DESTROY, StepKind.START, StepKind.SAVE, StepKind.UNDEFINE, StepKind.REMOVE_DISK})
 LATE_BY = 3.0
 
 
@@ -62,11 +62,13 @@ def policy_of(*, force: bool, delay: int) -> Policy:
     return Policy(force, delay, Origin.VM, Origin.VM)
 
 
-def accepted(action: Action, policy: Policy | None = None, *, inside: bool = False) -> Operation:
+def accepted(
+    action: Action, policy: Policy | None = None, *, inside: bool = False, disks: tuple[str, ...] = ()
+) -> Operation:
     """Return an operation as it is when it was just accepted."""
     policy = policy if action in GRACEFUL_ACTIONS else None
     deadline = hard_deadline(action, policy, EPOCH)
-    return Operation(action, Stage.ACCEPTED, deadline, policy, inside=inside and action is Action.REBOOT)
+    return Operation(action, Stage.ACCEPTED, deadline, policy, inside=inside and action is Action.REBOOT, disks=disks)
 
 
 @dataclass
@@ -140,7 +142,7 @@ class Driver:
         if not self.vm.reachable:
             return decide_unreachable(self.op, moment(self.now))
         if not self.vm.defined:
-            return decide_gone()
+            return decide_gone(self.op, moment(self.now))
         return decide(self.op, self.vm.observe(), moment(self.now))
 
     def _go_on(self) -> None:
@@ -176,14 +178,14 @@ class Driver:
         if move.starts_delay and op.policy is not None:
             deadline = at + timedelta(seconds=op.policy.delay)
             op = replace(op, deadline_at=deadline, hard_deadline_at=hard_deadline(op.action, op.policy, at))
-        self.op = op = replace(op, stage=move.stage, steps=(*op.steps, Step(move.kind, at)))
+        self.op = op = replace(op, stage=move.stage, steps=(*op.steps, Step(move.kind, at, target=move.target)))
         self._boundary(Boundary.WRITTEN)
         if move.kind in LATE_CALLS:
             self._boundary(Boundary.SENT)
         token = f"token-{len(op.steps)}" if move.kind is StepKind.PREPARE else op.run_token
         ok, answer = True, None
         try:
-            answer = self.vm.call(move.kind, token, arm=op.graceful and not op.inside)
+            answer = self.vm.call(move.kind, token, arm=op.graceful and not op.inside, target=move.target)
         except ToyError:
             ok = False
         except Unreachable:
@@ -199,10 +201,10 @@ class Driver:
         if number not in self.dies_at:
             return
         if boundary is Boundary.SENT:
-            kind, token = self.op.steps[-1].kind, self.op.run_token
-            self.vm.later(self.now + LATE_BY, lambda: self._arrive_late(kind, token))
+            step, token = self.op.steps[-1], self.op.run_token
+            self.vm.later(self.now + LATE_BY, lambda: self._arrive_late(step, token))
         raise _Died
 
-    def _arrive_late(self, kind: StepKind, token: str | None) -> None:
+    def _arrive_late(self, step: Step, token: str | None) -> None:
         with suppress(ToyError, Unreachable):
-            self.vm.call(kind, token)
+            self.vm.call(step.kind, token, target=step.target)

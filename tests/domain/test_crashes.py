@@ -15,7 +15,15 @@ from tests.domain.simulator import Driver
 from vms.domain.operation import Outcome, StepKind
 
 #: Calls that must not happen once more than in a life without a crash.
-ONCE = (StepKind.DESTROY, StepKind.START, StepKind.SAVE, StepKind.RESUME, StepKind.DISCARD_MEMORY)
+ONCE = (
+    StepKind.DESTROY,
+    StepKind.START,
+    StepKind.SAVE,
+    StepKind.RESUME,
+    StepKind.DISCARD_MEMORY,
+    StepKind.UNDEFINE,
+    StepKind.REMOVE_DISK,
+)
 STORIES = [pytest.param(story, id=story.name, marks=pytest.mark.behaviour(25, 26, *story.rows)) for story in SCENARIOS]
 
 
@@ -29,6 +37,8 @@ def end(done: Driver) -> tuple[object, ...]:
         vm.state,
         vm.runs,
         vm.managed_save,
+        vm.defined,
+        vm.disks,
         vm.armed and done.outcome is not Outcome.FAILED,
     )
 

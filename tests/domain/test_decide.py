@@ -300,7 +300,41 @@ def test_an_unreachable_host_is_waited_for_until_the_hard_deadline_and_no_longer
     assert decide_unreachable(waiting, moment(1)) == Wait(moment(3))
     assert decide_unreachable(replace(waiting, hard_deadline_at=moment(2)), moment(1)) == Wait(moment(2))
     assert decide_unreachable(waiting, end) == Finish(Outcome.FAILED, Failure.HOST_UNREACHABLE)
-    assert decide_gone() == Finish(Outcome.FAILED, Failure.GONE)
+    assert decide_gone(waiting, moment(1)) == Finish(Outcome.FAILED, Failure.GONE)
+
+
+# A VM that was removed
+
+
+def removing(*steps: Step, disks: tuple[str, ...] = ("/a",)) -> Operation:
+    """Return a removal with this journal."""
+    stage = Stage.UNDEFINING if steps else Stage.ACCEPTED
+    return replace(accepted(Action.REMOVE), stage=stage, steps=steps, disks=disks)
+
+
+def test_an_undefine_whose_answer_was_lost_and_a_vm_that_is_gone_are_a_success() -> None:
+    lost = Step(StepKind.UNDEFINE, moment(0))
+    assert decide_gone(removing(lost, disks=()), moment(1)) == Finish(Outcome.DONE)
+    assert decide_gone(removing(lost), moment(1)) == Call(StepKind.REMOVE_DISK, Stage.REMOVING_DISKS, target="/a")
+
+
+@pytest.mark.parametrize("steps", [(), (Step(StepKind.UNDEFINE, moment(0), moment(0)),)])
+def test_a_vm_that_somebody_else_undefined_keeps_its_disks(steps: tuple[Step, ...]) -> None:
+    assert decide_gone(removing(*steps), moment(1)) == Finish(Outcome.FAILED, Failure.GONE)
+    assert decide_gone(removing(*steps, disks=()), moment(1)) == Finish(Outcome.OTHER_HAND)
+
+
+def test_one_disk_that_stays_holds_up_no_other() -> None:
+    refused = [Step(StepKind.REMOVE_DISK, moment(at), moment(at), target="/a") for at in (0, 1, 3)]
+    done = removing(ok(StepKind.UNDEFINE), *refused, disks=("/a", "/b"))
+    assert decide_gone(done, moment(4)) == Call(StepKind.REMOVE_DISK, Stage.REMOVING_DISKS, target="/b")
+    gone = replace(done, steps=(*done.steps, replace(ok(StepKind.REMOVE_DISK), target="/b")))
+    assert decide_gone(gone, moment(4)) == Finish(Outcome.FAILED, Failure.DISKS_LEFT)
+
+
+def test_disks_that_are_left_at_the_hard_deadline_stay() -> None:
+    late = removing(ok(StepKind.UNDEFINE))
+    assert decide_gone(late, late.hard_deadline_at) == Finish(Outcome.FAILED, Failure.DISKS_LEFT)
 
 
 # Memory that somebody saved, restored or dropped

@@ -36,7 +36,9 @@ policies = st.builds(
     st.booleans(),
     st.sampled_from([0, 1, 7, 15, 30]),
 )
-troubles = st.sampled_from([StepKind.PREPARE, StepKind.DESTROY, StepKind.START, StepKind.SAVE])
+troubles = st.sampled_from(
+    [StepKind.PREPARE, StepKind.DESTROY, StepKind.START, StepKind.SAVE, StepKind.UNDEFINE, StepKind.REMOVE_DISK]
+)
 away = st.one_of(
     st.just((0.0, 0.0)), st.tuples(times, st.sampled_from([0.5, 10, 1000])).map(lambda span: (span[0], sum(span)))
 )
@@ -59,7 +61,9 @@ def lives(draw: st.DrawFn, *, actions: list[Action] = list(Action), hands: bool 
         vm.later(at, later_hand(vm, hand))
     return Driver(
         vm,
-        accepted(draw(st.sampled_from(actions)), draw(policies)),
+        accepted(
+            draw(st.sampled_from(actions)), draw(policies), disks=draw(st.sampled_from([(), ("/a",), ("/a", "/b")]))
+        ),
         dies_at=draw(st.sets(st.integers(0, 25), max_size=4)),
         recovery=draw(st.sampled_from([0.1, 1, 6, 40])),
         deaf=draw(st.booleans()),
@@ -188,3 +192,17 @@ def test_a_reboot_that_nobody_disturbs_ends_by_its_policy_whatever_dies(life: Dr
         assert done.effective(StepKind.START) == [StepKind.START]
         assert done.vm.runs == 2
         assert (done.outcome is Outcome.FORCED) == bool(done.effective(StepKind.DESTROY))
+
+
+@often
+@given(lives())
+def test_no_disk_goes_but_the_chosen_ones_of_a_vm_that_was_removed(life: Driver) -> None:
+    chosen = set(life.op.disks)
+    done = life.run()
+    lost = {"/a", "/b"} - done.vm.disks
+    assert lost <= chosen
+    if lost:
+        assert done.op.action is Action.REMOVE
+        assert done.op.last(StepKind.UNDEFINE) is not None
+    if done.op.action is Action.REMOVE and done.outcome is Outcome.DONE:
+        assert lost == chosen

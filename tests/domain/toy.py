@@ -44,6 +44,8 @@ class Hand(StrEnum):
     """Kill and start."""
     SAVE = "save"
     UNDEFINE = "undefine"
+    DEFINE = "define"
+    """Define it again, as it was."""
     PAUSE = "pause"
 
 
@@ -121,6 +123,9 @@ class Vm:
         self.ended_by_others = 0
         self._saved: tuple[str | None, bool] = (None, False)
         self.resets = 0
+        self.disks = {"/a", "/b"}
+        #: Those that another VM uses as well.
+        self.in_use: set[str] = set()
         self._boots_seen = 0
         self._leaving = False
         self._agent_at = self.temper.agent_late
@@ -190,12 +195,14 @@ class Vm:
                 self.state = DomainState.PAUSED
             case Hand.UNDEFINE:
                 self.defined = False
+            case Hand.DEFINE:
+                self.defined = True
         if hand in (Hand.START, Hand.RESTART) and self.down and self.defined:
             self._boot()
 
     # What is asked of the hypervisor
 
-    def call(self, kind: StepKind, token: str | None, *, arm: bool = False) -> str | None:
+    def call(self, kind: StepKind, token: str | None, *, arm: bool = False, target: str = "") -> str | None:
         """Carry out a call; return the run's token when it is PREPARE."""
         if kind in self._meddling:
             self.hand(self._meddling.pop(kind))
@@ -208,6 +215,11 @@ class Vm:
             return None
         run, failed, effect = self.run, True, False
         try:
+            if kind is StepKind.REMOVE_DISK:
+                self._must_work(kind)
+                effect = self._remove_disk(target)
+                failed = False
+                return None
             if not self.defined:
                 raise ToyError("no such domain")
             self._must_work(kind)
@@ -238,6 +250,7 @@ class Vm:
             StepKind.SAVE: self._begin_to_save,
             StepKind.RESUME: self._resume,
             StepKind.DISCARD_MEMORY: self._discard_memory,
+            StepKind.UNDEFINE: self._undefine,
         }
 
     def _prepare(self, token: str | None, arm: bool) -> bool:
@@ -288,6 +301,19 @@ class Vm:
     def _discard_memory(self) -> bool:
         before, self.managed_save = self.managed_save, False
         return before
+
+    def _undefine(self) -> bool:
+        if not self.down:
+            raise ToyError("it runs")
+        self.defined = self.managed_save = False
+        return True
+
+    def _remove_disk(self, disk: str) -> bool:
+        if self.defined or disk in self.in_use:
+            raise ToyError("it is in use")
+        had = disk in self.disks
+        self.disks.discard(disk)
+        return had
 
     def _must_work(self, kind: StepKind) -> None:
         if self._faults.get(kind, 0) > 0:

@@ -27,7 +27,17 @@ from vms.hypervisor.fake import Temper
 from vms.models import Event, Host, Operation, VirtualMachine
 
 #: The calls that do something, among those a host is asked.
-ACTING = ("ask_agent", "press_button", "destroy", "start", "save", "resume", "discard_memory")
+ACTING = (
+    "ask_agent",
+    "press_button",
+    "destroy",
+    "start",
+    "save",
+    "resume",
+    "discard_memory",
+    "undefine",
+    "remove_disk",
+)
 
 
 class Engine:

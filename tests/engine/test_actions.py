@@ -31,6 +31,7 @@ NEEDS = {
     Action.REBOOT: "reboot_vm",
     Action.POWER_CYCLE: "power_cycle_vm",
     Action.SUSPEND: "suspend_vm",
+    Action.REMOVE: "remove_vm",
 }
 EVERYTHING = ("view_vm", "change_vm", *sorted(set(NEEDS.values())))
 
@@ -54,7 +55,7 @@ def starting(engine: Engine, vm: VirtualMachine) -> Operation:
 
 @pytest.mark.parametrize("action", Action)
 def test_every_verb_needs_its_own_permission_and_no_other(engine: Engine, person: Person, action: Action) -> None:
-    vm = engine.define(running=action is not Action.RUN)
+    vm = engine.define(running=action not in (Action.RUN, Action.REMOVE))
     others = person(*(name for name in EVERYTHING if name != NEEDS[action]), name="everything else")
     with pytest.raises(PermissionDenied):
         actions.request(others, vm, action)

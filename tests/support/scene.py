@@ -45,6 +45,7 @@ def _member(name: str, group: str) -> User:
     if not Group.objects.filter(name=group).exists():
         # A test that commits leaves an empty database behind, without what the migrations made.
         import_module("vms.migrations.0002_groups").create_groups(apps, None)
+        import_module("vms.migrations.0008_removal_groups").grant(apps, None)
     user.groups.add(Group.objects.get(name=group))
     return user
 

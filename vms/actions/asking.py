@@ -13,6 +13,7 @@ from vms import labels, permissions, tasks
 from vms.actions.common import ATTEMPTS, Actor, Refused
 from vms.actions.configuring import waiting_changes
 from vms.actions.verdicts import refusal_text, verdict_for
+from vms.domain.disks import not_removable
 from vms.domain.errors import PolicyError
 from vms.domain.plan import Plan, Situation, Subject, plan
 from vms.domain.policy import Policy, Setting, effective
@@ -110,6 +111,17 @@ def power_cycle(actor: Actor, vm: VirtualMachine, *, reason: str = "", correlati
     return request(actor, vm, Action.POWER_CYCLE, reason=reason, correlation_id=correlation_id)
 
 
+def remove(
+    actor: Actor, vm: VirtualMachine, disks: Sequence[str] = (), *, reason: str = "", correlation_id: str = ""
+) -> Operation:
+    """Remove a VM that is down from its host, and these of its disks; one that is gone, from the portal's list.
+
+    Args:
+        disks: Sources of the disks that are to go, too; all others are kept.
+    """
+    return request(actor, vm, Action.REMOVE, disks=disks, reason=reason, correlation_id=correlation_id)
+
+
 def request(
     actor: Actor,
     vm: VirtualMachine,
@@ -117,6 +129,7 @@ def request(
     *,
     override: Setting | None = None,
     options: RunOptions = AS_STORED,
+    disks: Sequence[str] = (),
     reason: str = "",
     correlation_id: str = "",
 ) -> Operation:
@@ -125,17 +138,18 @@ def request(
     Args:
         override: The policy, for this once.
         options: What a run once does differently.
+        disks: Sources of the disks that a removal takes along.
 
     Raises:
         PermissionDenied: The actor may not do this to this VM.
-        Refused: The VM's status or a running operation does not allow it.
+        Refused: The VM's status or a running operation does not allow it, or one of the disks cannot be removed.
         PolicyError: The override cannot be carried out.
         ConfigurationError: An option that no run can have.
     """
     permissions.require(permissions.may(actor, action, vm))
     for _ in range(ATTEMPTS):
         try:
-            return _accept(actor, vm, action, override or Setting(), options, reason, correlation_id)
+            return _accept(actor, vm, action, override or Setting(), options, tuple(disks), reason, correlation_id)
         except (IntegrityError, journal.LostRace):
             # Another request was let in first, or the engine wrote to the operation that was to end. Look anew.
             continue
@@ -148,6 +162,7 @@ def _accept(
     action: Action,
     override: Setting,
     options: RunOptions,
+    disks: tuple[str, ...],
     reason: str,
     correlation_id: str,
 ) -> Operation:
@@ -158,7 +173,7 @@ def _accept(
             raise Refused(refusal_text(action, locked, verdict, active), active)
         if action is Action.RUN_ONCE:
             check_options(options, has_cd_drive=locked.stored.cd_image is not None)
-        situation = _situation(action, locked, options)
+        situation = _situation(action, locked, options, disks)
         policy = _policy(action, locked, override, PortalDefaults.load().setting, situation)
         intended = plan(action, policy, situation, _subject(locked))
         if not intended.possible:
@@ -174,30 +189,43 @@ def _accept(
                 policy=policy,
                 plan=intended,
                 options=situation.options,
+                disks=situation.disks,
                 reason=reason.strip(),
                 correlation_id=correlation_id or str(uuid.uuid4()),
             ),
         )
         if active is not None:
             Operation.objects.filter(pk=active.pk).update(superseded_by=operation)
+        if situation.gone:
+            journal.forget(operation)
+            sync.forget(locked)
+            return operation
         # From the commit on, a look finds the operation; where many are accepted, the sweep may have come first.
         transaction.on_commit(lambda: tasks.wake(locked.pk, since=timezone.now()))
     return operation
 
 
 def preview(
-    vm: VirtualMachine, action: Action, override: Setting | None = None, options: RunOptions = AS_STORED
+    vm: VirtualMachine,
+    action: Action,
+    override: Setting | None = None,
+    options: RunOptions = AS_STORED,
+    disks: Sequence[str] = (),
 ) -> Preview:
     """Say what an action would do now, without doing it.
 
     Raises:
         PolicyError: The override cannot be carried out.
     """
-    return previews([vm], action, override, options)[0]
+    return previews([vm], action, override, options, disks)[0]
 
 
 def previews(
-    vms: Sequence[VirtualMachine], action: Action, override: Setting | None = None, options: RunOptions = AS_STORED
+    vms: Sequence[VirtualMachine],
+    action: Action,
+    override: Setting | None = None,
+    options: RunOptions = AS_STORED,
+    disks: Sequence[str] = (),
 ) -> list[Preview]:
     """Say what an action would do now to each of several VMs, in as many queries as for one.
 
@@ -207,7 +235,8 @@ def previews(
     running = Operation.objects.filter(vm__in=vms).active().select_related("vm__host")
     active = {operation.vm_id: operation for operation in running}
     default = PortalDefaults.load().setting
-    return [_preview(vm, action, override or Setting(), options, active.get(vm.pk), default) for vm in vms]
+    chosen = tuple(disks)
+    return [_preview(vm, action, override or Setting(), options, chosen, active.get(vm.pk), default) for vm in vms]
 
 
 def _preview(
@@ -215,13 +244,17 @@ def _preview(
     action: Action,
     override: Setting,
     options: RunOptions,
+    disks: tuple[str, ...],
     active: Operation | None,
     default: Setting,
 ) -> Preview:
     verdict = verdict_for(action, vm, active)
     if not verdict.allowed:
         return Preview(vm, action, refusal_text(action, vm, verdict, active), None, active)
-    situation = _situation(action, vm, options)
+    try:
+        situation = _situation(action, vm, options, disks)
+    except Refused as refused:
+        return Preview(vm, action, str(refused), None, active)
     intended = plan(action, _policy(action, vm, override, default, situation), situation, _subject(vm))
     refusal = None if intended.possible else str(labels.PLAN[intended.steps[-1].kind]) + "."
     return Preview(vm, action, refusal, intended, active)
@@ -232,13 +265,26 @@ def _subject(vm: VirtualMachine) -> Subject:
     return Subject(vm.name, vm.host.name, VmStatus(vm.status), up_since)
 
 
-def _situation(action: Action, vm: VirtualMachine, options: RunOptions) -> Situation:
+def _situation(action: Action, vm: VirtualMachine, options: RunOptions, disks: tuple[str, ...]) -> Situation:
+    if action is Action.REMOVE:
+        return _removal(vm, disks)
+    if disks:
+        raise ValueError(f"{action} removes no disks")
     if action is not Action.RUN_ONCE:
         # Saved memory belongs to the disks as they were, and to the configuration it was saved with.
         options = RunOptions(stateless=vm.stateless and action in RUNNING_ACTIONS and not vm.managed_save)
     elif vm.stateless:
         options = replace(options, stateless=True)
     return Situation(vm.seen, waiting_changes(vm), vm.restart_inside, options)
+
+
+def _removal(vm: VirtualMachine, disks: tuple[str, ...]) -> Situation:
+    gone = vm.status == VmStatus.GONE
+    # Of a VM that is gone, nobody knows any more what its disks are used for.
+    if others := not_removable(() if gone else vm.disk_list, disks):
+        raise Refused(f"{', '.join(others)} cannot be removed together with {vm.name}. Nothing was removed.")
+    has_disks = any(disk.may_go for disk in vm.disk_list)
+    return Situation(vm.seen, gone=gone, has_disks=has_disks, disks=disks)
 
 
 def _policy(

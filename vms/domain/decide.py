@@ -24,6 +24,8 @@ RETRY_GAPS = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 4, 8, 16))
 MAX_UNANSWERED_ASKS = 3
 #: A power-off marks its run first, so that it ends no other; a hung VM may swallow that call and must not hold it up.
 MAX_UNANSWERED_MARKS = 2
+#: A disk that another VM uses stays; what is only busy is tried again.
+MAX_DISK_REFUSALS = 3
 #: How often to look at a VM whose change cannot be timed, when no event arrives.
 LOOK_AGAIN = timedelta(seconds=2)
 
@@ -34,11 +36,13 @@ class Call:
 
     Attributes:
         starts_delay: This is the first ask of the guest: the graceful delay is counted from here.
+        target: Which disk it is about, where it is about one.
     """
 
     kind: StepKind
     stage: Stage
     starts_delay: bool = False
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,8 @@ def _next(op: Operation, seen: Observation, now: datetime) -> Move:
             return _saving(op, seen, now)
         case Action.RUN | Action.RUN_ONCE | Action.RESUME:
             return _run(op, seen, now)
+        case Action.REMOVE:
+            return _remove(op, seen, now)
 
 
 def decide_unreachable(op: Operation, now: datetime) -> Move:
@@ -118,9 +124,14 @@ def decide_unreachable(op: Operation, now: datetime) -> Move:
     return Wait(min(now + LOOK_AGAIN, op.hard_deadline_at))
 
 
-def decide_gone() -> Move:
+def decide_gone(op: Operation, now: datetime) -> Move:
     """Return the next move when the VM is no longer defined on its host."""
-    return Finish(Outcome.FAILED, Failure.GONE)
+    if op.action is not Action.REMOVE:
+        return Finish(Outcome.FAILED, Failure.GONE)
+    if any(step.ok or step.answered_at is None for step in op.all(StepKind.UNDEFINE)):
+        return _remove_disks(op, now)
+    # Somebody else undefined it, and may have had other plans with its disks: it may run on another host by now.
+    return Finish(Outcome.FAILED, Failure.GONE) if op.disks else Finish(Outcome.OTHER_HAND)
 
 
 def _bring_down(op: Operation, seen: Observation, now: datetime) -> Move:
@@ -364,6 +375,37 @@ def _resuming(op: Operation, seen: Observation, now: datetime) -> Move:
     if seen.state is DomainState.RUNNING:
         return Finish(Outcome.DONE if op.last(StepKind.RESUME) is not None else Outcome.OTHER_HAND)
     return _retried(op, StepKind.RESUME, Stage.RESUMING, now, Failure.RESUME_FAILED)
+
+
+def _remove(op: Operation, seen: Observation, now: datetime) -> Move:
+    """The VM is still defined, or is again."""
+    if op.stage is Stage.REMOVING_DISKS:
+        return Finish(Outcome.FAILED, Failure.DEFINED_AGAIN)
+    if not seen.down:
+        return Finish(Outcome.FAILED, Failure.NOT_DOWN)
+    if seen.managed_save:
+        return Finish(Outcome.FAILED, Failure.SAVED_ELSEWHERE)
+    return _retried(op, StepKind.UNDEFINE, Stage.UNDEFINING, now, Failure.UNDEFINE_FAILED)
+
+
+def _remove_disks(op: Operation, now: datetime) -> Move:
+    """The VM is undefined by our doing: now its disks, one after the other; one that stays holds up no other."""
+    left, later = False, []
+    for disk in op.disks:
+        calls = [step for step in op.all(StepKind.REMOVE_DISK) if step.target == disk]
+        if any(step.ok for step in calls):
+            continue
+        refusals = sum(step.answered_at is not None for step in calls)
+        if refusals >= MAX_DISK_REFUSALS or len(calls) > len(RETRY_GAPS) or now >= op.hard_deadline_at:
+            left = True
+            continue
+        not_before = _not_before(calls[-1], len(calls)) if calls else now
+        if now >= not_before:
+            return Call(StepKind.REMOVE_DISK, Stage.REMOVING_DISKS, target=disk)
+        later.append(not_before)
+    if later:
+        return Wait(min(*later, op.hard_deadline_at))
+    return Finish(Outcome.FAILED, Failure.DISKS_LEFT) if left else Finish(Outcome.DONE)
 
 
 def _retried(

@@ -131,6 +131,7 @@ _STATUS_WHILE: dict[Action, VmStatus] = {
     Action.POWER_CYCLE: VmStatus.REBOOT_IN_PROGRESS,
     Action.SUSPEND: VmStatus.SAVING_STATE,
     Action.RESUME: VmStatus.RESTORING_STATE,
+    Action.REMOVE: VmStatus.IMAGE_LOCKED,
 }
 
 

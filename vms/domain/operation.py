@@ -27,13 +27,23 @@ class Stage(StrEnum):
     COMING_UP = "coming_up"
     SAVING = "saving"
     RESUMING = "resuming"
+    UNDEFINING = "undefining"
+    REMOVING_DISKS = "removing_disks"
     ENDED = "ended"
 
 
 #: One stage a line: where an operation may go from there. An operation may stay in its stage as often as it likes.
 TRANSITIONS: dict[Stage, frozenset[Stage]] = {
     Stage.ACCEPTED: frozenset(
-        {Stage.WAITING, Stage.DESTROYING, Stage.STARTING, Stage.SAVING, Stage.RESUMING, Stage.ENDED}
+        {
+            Stage.WAITING,
+            Stage.DESTROYING,
+            Stage.STARTING,
+            Stage.SAVING,
+            Stage.RESUMING,
+            Stage.UNDEFINING,
+            Stage.ENDED,
+        }
     ),
     Stage.WAITING: frozenset({Stage.DESTROYING, Stage.STARTING, Stage.COMING_UP, Stage.ENDED}),
     Stage.DESTROYING: frozenset({Stage.STARTING, Stage.ENDED}),
@@ -41,6 +51,8 @@ TRANSITIONS: dict[Stage, frozenset[Stage]] = {
     Stage.COMING_UP: frozenset({Stage.ENDED}),
     Stage.SAVING: frozenset({Stage.ENDED}),
     Stage.RESUMING: frozenset({Stage.ENDED}),
+    Stage.UNDEFINING: frozenset({Stage.REMOVING_DISKS, Stage.ENDED}),
+    Stage.REMOVING_DISKS: frozenset({Stage.ENDED}),
     Stage.ENDED: frozenset(),
 }
 ACTIVE_STAGES = tuple(stage for stage in Stage if stage is not Stage.ENDED)
@@ -94,6 +106,10 @@ class Failure(StrEnum):
     WENT_DOWN_AGAIN = "went_down_again"
     SAVED_ELSEWHERE = "saved_elsewhere"
     STARTED_ELSEWHERE = "started_elsewhere"
+    NOT_DOWN = "not_down"
+    UNDEFINE_FAILED = "undefine_failed"
+    DEFINED_AGAIN = "defined_again"
+    DISKS_LEFT = "disks_left"
     HOST_UNREACHABLE = "host_unreachable"
     DEADLINE = "deadline"
 
@@ -116,6 +132,8 @@ class StepKind(StrEnum):
     """Take back what PREPARE armed, when the guest is left running after all."""
     SCREENSHOT = "screenshot"
     """Take a picture of the guest's screen, just before it is powered off: what was it stuck on?"""
+    UNDEFINE = "undefine"
+    REMOVE_DISK = "remove_disk"
     # What was seen.
     WENT_DOWN = "went_down"
     STARTED = "started"
@@ -144,12 +162,14 @@ class Step:
         answered_at: When the hypervisor answered; None for a call whose answer was never recorded, because the worker
             died or lost the connection in it.
         ok: Whether the answer was success.
+        target: Which disk the call was about, where it was about one.
     """
 
     kind: StepKind
     at: datetime
     answered_at: datetime | None = None
     ok: bool = False
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +186,7 @@ class Operation:
         cancel_requested: A person wants it to stop waiting.
         inside: The guest is to be restarted in the same run, without a cold start.
         options: How it starts its VM.
+        disks: Sources of the disks that are to go together with the VM.
         brought_down: How the VM went down; None while it has not.
         steps: The journal, oldest first.
     """
@@ -179,6 +200,7 @@ class Operation:
     cancel_requested: bool = False
     inside: bool = False
     options: RunOptions = AS_STORED
+    disks: tuple[str, ...] = ()
     brought_down: Outcome | None = None
     steps: tuple[Step, ...] = ()
 
@@ -235,6 +257,7 @@ ALLOWANCE: dict[Action, timedelta] = {
     Action.POWER_CYCLE: timedelta(minutes=4),
     Action.SUSPEND: timedelta(minutes=30),
     Action.RESUME: timedelta(minutes=3),
+    Action.REMOVE: timedelta(minutes=10),
 }
 
 

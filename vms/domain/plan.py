@@ -31,6 +31,11 @@ class PlanKind(StrEnum):
     RESTORE = "restore"
     RESUME = "resume"
     SAVE = "save"
+    UNDEFINE = "undefine"
+    KEEP_DISKS = "keep_disks"
+    REMOVE_DISKS = "remove_disks"
+    FORGET = "forget"
+    """Take a VM that is gone off the portal's list."""
     REFUSED = "refused"
     """Nothing could be done: no agent, no ACPI, and force is off."""
 
@@ -56,12 +61,18 @@ class Situation:
         changes: Changes of its configuration that wait for the next cold start.
         restart_inside: Its policy prefers a restart inside the guest.
         options: How it will be run, where the action runs it.
+        gone: It is no longer defined on its host.
+        has_disks: It has disks that could go with it.
+        disks: Sources of those that are to go, where the action removes it.
     """
 
     seen: Observation
     changes: tuple[Change, ...] = ()
     restart_inside: bool = False
     options: RunOptions = AS_STORED
+    gone: bool = False
+    has_disks: bool = False
+    disks: tuple[str, ...] = ()
 
     @property
     def needs_cold_start(self) -> bool:
@@ -189,9 +200,20 @@ def _steps(action: Action, policy: Policy | None, situation: Situation) -> tuple
             return (PlanStep(PlanKind.POWER_OFF, 0), PlanStep(PlanKind.START))
         case Action.SUSPEND:
             return (PlanStep(PlanKind.SAVE, 0),)
+        case Action.REMOVE:
+            return _removal(situation)
     if seen.state in (DomainState.PAUSED, DomainState.SLEEPING):
         return (PlanStep(PlanKind.RESUME, 0),)
     return (PlanStep(PlanKind.RESTORE if seen.managed_save else PlanKind.START, 0),)
+
+
+def _removal(situation: Situation) -> tuple[PlanStep, ...]:
+    if situation.gone:
+        return (PlanStep(PlanKind.FORGET, 0),)
+    undefine = PlanStep(PlanKind.UNDEFINE, 0)
+    if situation.disks:
+        return (undefine, PlanStep(PlanKind.REMOVE_DISKS))
+    return (undefine, PlanStep(PlanKind.KEEP_DISKS)) if situation.has_disks else (undefine,)
 
 
 def _restarts_inside(policy: Policy, situation: Situation) -> bool:

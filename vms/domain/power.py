@@ -22,6 +22,8 @@ class VmStatus(StrEnum):
     SUSPENDED = "suspended"
     SAVING_STATE = "saving_state"
     RESTORING_STATE = "restoring_state"
+    IMAGE_LOCKED = "image_locked"
+    """It is being removed."""
     MIGRATING = "migrating"
     NOT_RESPONDING = "not_responding"
     UNKNOWN = "unknown"
@@ -39,6 +41,7 @@ class Action(StrEnum):
     POWER_CYCLE = "power_cycle"
     SUSPEND = "suspend"
     RESUME = "resume"
+    REMOVE = "remove"
 
 
 #: Actions that first ask the guest, subject to the power-down policy.
@@ -49,6 +52,8 @@ RUNNING_ACTIONS = frozenset({Action.RUN, Action.RUN_ONCE, Action.REBOOT, Action.
 COLD_START_ACTIONS = frozenset({Action.REBOOT, Action.POWER_CYCLE})
 #: Actions that never ask the guest.
 FORCEFUL_ACTIONS = frozenset({Action.POWER_OFF, Action.POWER_CYCLE})
+#: Actions that something is lost by for good.
+LOSING_ACTIONS = FORCEFUL_ACTIONS | {Action.REMOVE}
 
 
 class Rule(StrEnum):
@@ -74,25 +79,27 @@ _COLUMNS = (
     Action.POWER_CYCLE,
     Action.SUSPEND,
     Action.RESUME,
+    Action.REMOVE,
 )
 # One row a status, in the order of _COLUMNS. Resume is Run for a VM that still has its memory.
 # fmt: off
 _ROWS: dict[VmStatus, tuple[Rule, ...]] = {
-    #                              run once shut off  reb  cyc  sus  res
-    VmStatus.DOWN:                (_Y, _Y, _N, _N, _N, _N, _N, _N),
-    VmStatus.WAIT_FOR_LAUNCH:     (_N, _N, _Y, _S, _N, _N, _N, _N),
-    VmStatus.POWERING_UP:         (_N, _N, _W, _S, _W, _S, _N, _N),
-    VmStatus.UP:                  (_N, _N, _Y, _S, _Y, _S, _Y, _N),
-    VmStatus.REBOOT_IN_PROGRESS:  (_N, _N, _N, _S, _N, _S, _N, _N),
-    VmStatus.POWERING_DOWN:       (_N, _N, _N, _S, _N, _S, _N, _N),
-    VmStatus.PAUSED:              (_Y, _N, _N, _S, _N, _S, _N, _Y),
-    VmStatus.SUSPENDED:           (_Y, _N, _N, _S, _N, _N, _N, _Y),
-    VmStatus.SAVING_STATE:        (_N, _N, _N, _S, _N, _N, _N, _N),
-    VmStatus.RESTORING_STATE:     (_N, _N, _N, _S, _N, _N, _N, _N),
-    VmStatus.MIGRATING:           (_N, _N, _N, _N, _N, _N, _N, _N),
-    VmStatus.NOT_RESPONDING:      (_N, _N, _N, _N, _N, _N, _N, _N),
-    VmStatus.UNKNOWN:             (_N, _N, _N, _N, _N, _N, _N, _N),
-    VmStatus.GONE:                (_N, _N, _N, _N, _N, _N, _N, _N),
+    #                              run once shut off  reb  cyc  sus  res  rem
+    VmStatus.DOWN:                (_Y, _Y, _N, _N, _N, _N, _N, _N, _Y),
+    VmStatus.WAIT_FOR_LAUNCH:     (_N, _N, _Y, _S, _N, _N, _N, _N, _N),
+    VmStatus.POWERING_UP:         (_N, _N, _W, _S, _W, _S, _N, _N, _N),
+    VmStatus.UP:                  (_N, _N, _Y, _S, _Y, _S, _Y, _N, _N),
+    VmStatus.REBOOT_IN_PROGRESS:  (_N, _N, _N, _S, _N, _S, _N, _N, _N),
+    VmStatus.POWERING_DOWN:       (_N, _N, _N, _S, _N, _S, _N, _N, _N),
+    VmStatus.PAUSED:              (_Y, _N, _N, _S, _N, _S, _N, _Y, _N),
+    VmStatus.SUSPENDED:           (_Y, _N, _N, _S, _N, _N, _N, _Y, _N),
+    VmStatus.SAVING_STATE:        (_N, _N, _N, _S, _N, _N, _N, _N, _N),
+    VmStatus.RESTORING_STATE:     (_N, _N, _N, _S, _N, _N, _N, _N, _N),
+    VmStatus.IMAGE_LOCKED:        (_N, _N, _N, _N, _N, _N, _N, _N, _N),
+    VmStatus.MIGRATING:           (_N, _N, _N, _N, _N, _N, _N, _N, _N),
+    VmStatus.NOT_RESPONDING:      (_N, _N, _N, _N, _N, _N, _N, _N, _N),
+    VmStatus.UNKNOWN:             (_N, _N, _N, _N, _N, _N, _N, _N, _N),
+    VmStatus.GONE:                (_N, _N, _N, _N, _N, _N, _N, _N, _Y),
 }
 # fmt: on
 TABLE: dict[VmStatus, dict[Action, Rule]] = {

@@ -164,10 +164,10 @@ def _look(vm: VirtualMachine) -> _Look:
 
 
 def _decide(row: Operation, look: _Look) -> Move:
-    if look.gone:
-        return decide_gone()
     # The clock of the decision: a journal written since the look may hold later times than the look itself.
     now = timezone.now()
+    if look.gone:
+        return decide_gone(journal.as_decided(row), now)
     if look.seen is None:
         move = decide_unreachable(journal.as_decided(row), now)
         # The host is there; it is only this domain that cannot be looked at.
@@ -185,7 +185,7 @@ def _call(row: Operation, call: Call, look: _Look) -> _Then:
         return _Then.READ
     log.info("asking the host", call=str(call.kind))
     try:
-        answer = _answer_to(call.kind, row, connections.get(row.vm.host.uri))
+        answer = _answer_to(call, row, connections.get(row.vm.host.uri))
     except HostUnreachable as error:
         # Whether it had its effect is not known, so it stays unanswered; the next look tells.
         log.warning("connection lost in a call", call=str(call.kind), error=str(error))
@@ -208,11 +208,14 @@ def _call(row: Operation, call: Call, look: _Look) -> _Then:
     return _Then.LOOK
 
 
-def _answer_to(kind: StepKind, row: Operation, hypervisor: Hypervisor) -> str | Picture | None:
+def _answer_to(call: Call, row: Operation, hypervisor: Hypervisor) -> str | Picture | None:
     """Make one call; returns the picture when one was to be taken, else what `_make` does."""
-    if kind is StepKind.SCREENSHOT:
+    if call.kind is StepKind.SCREENSHOT:
         return screens.checked(hypervisor.screenshot(str(row.vm.uuid)))
-    return _make(kind, row, hypervisor)
+    if call.kind is StepKind.REMOVE_DISK:
+        hypervisor.remove_disk(str(row.vm.uuid), call.target)
+        return None
+    return _make(call.kind, row, hypervisor)
 
 
 def _make(kind: StepKind, row: Operation, hypervisor: Hypervisor) -> str | None:
@@ -236,6 +239,7 @@ _CALLS: dict[StepKind, Callable[[Hypervisor, str, Operation], None]] = {
     StepKind.RESUME: lambda hypervisor, domain, row: hypervisor.resume(domain),
     StepKind.DISCARD_MEMORY: lambda hypervisor, domain, row: hypervisor.discard_memory(domain),
     StepKind.RELENT: lambda hypervisor, domain, row: hypervisor.relent(domain),
+    StepKind.UNDEFINE: lambda hypervisor, domain, row: hypervisor.undefine(domain),
 }
 
 

@@ -47,6 +47,7 @@ class Request:
         actor: Who asked for it; None when the portal itself did.
         plan: What will happen, as it was shown.
         options: How the VM is to be started.
+        disks: Sources of the disks that are to go together with the VM.
     """
 
     action: Action
@@ -57,6 +58,7 @@ class Request:
     reason: str
     correlation_id: str
     options: RunOptions = AS_STORED
+    disks: tuple[str, ...] = ()
 
 
 def active(vm_id: UUID) -> Operation | None:
@@ -86,8 +88,11 @@ def as_decided(row: Operation) -> op.Operation:
         cancel_requested=row.cancel_requested,
         inside=row.inside,
         options=row.run_options,
+        disks=tuple(row.disks),
         brought_down=Outcome(row.brought_down) if row.brought_down else None,
-        steps=tuple(op.Step(StepKind(step.kind), step.at, step.answered_at, step.ok) for step in row.journal),
+        steps=tuple(
+            op.Step(StepKind(step.kind), step.at, step.answered_at, step.ok, step.target) for step in row.journal
+        ),
     )
 
 
@@ -115,6 +120,7 @@ def accept(vm: VirtualMachine, request: Request) -> Operation:
         plan=request.plan.as_json(),
         inside=request.plan.restarts_inside,
         options=request.options.as_json(),
+        disks=list(request.disks),
         created_at=now,
         hard_deadline_at=op.hard_deadline(request.action, policy, now),
         wake_at=now + FIRST_WAKE,
@@ -124,6 +130,13 @@ def accept(vm: VirtualMachine, request: Request) -> Operation:
     )
     outcomes.record_accepted(operation)
     return operation
+
+
+def forget(row: Operation) -> None:
+    """End the removal of a VM that is gone already, in the caller's transaction: no host has to be asked."""
+    row.journal = []
+    if not finish(row, Finish(Outcome.DONE), timezone.now()):
+        raise LostRace(f"{row} changed meanwhile")
 
 
 def settled_at(row: Operation, now: datetime) -> datetime | None:
@@ -163,7 +176,7 @@ def begin_call(row: Operation, call: Call, now: datetime) -> OperationStep | Non
     with transaction.atomic():
         if not _change(row, **changes):
             return None
-        return _add_step(row, call.kind, now)
+        return _add_step(row, call.kind, now, target=call.target)
 
 
 def answer(step: OperationStep, *, ok: bool, detail: str = "") -> None:
@@ -222,7 +235,9 @@ def finish(row: Operation, move: Finish, now: datetime, detail: str = "", proof:
         detail: What the host said; by default what it said to the last call that failed.
         proof: What shows that the VM runs; kept where it was to run and does.
     """
-    if move.failure is not Failure.NONE and not detail:
+    if move.failure is Failure.DISKS_LEFT:
+        detail = _what_was_left(row)
+    elif move.failure is not Failure.NONE and not detail:
         detail = next((step.detail for step in reversed(row.journal) if _tells_why(step)), "")
     changes: dict[str, Any] = {}
     if move.outcome in op.SUCCESSES:
@@ -244,6 +259,12 @@ def finish(row: Operation, move: Finish, now: datetime, detail: str = "", proof:
         return True
 
 
+def _what_was_left(row: Operation) -> str:
+    """Name each disk that was not removed, with what the host said to the last attempt."""
+    last = {step.target: step for step in row.journal if step.kind == StepKind.REMOVE_DISK}
+    return " ".join(f"{disk}: {step.detail or '?'}." for disk, step in last.items() if not step.ok)
+
+
 def _tells_why(step: OperationStep) -> bool:
     # A picture that could not be taken is nobody's reason to fail.
     return bool(step.detail) and not step.ok and step.kind != StepKind.SCREENSHOT
@@ -251,6 +272,8 @@ def _tells_why(step: OperationStep) -> bool:
 
 def _came_true(row: Operation, now: datetime, proof: Proof | None) -> dict[str, Any]:
     """Return what is written down of an operation whose VM was seen as it was to be."""
+    if row.action == Action.REMOVE:
+        return {}
     if Action(row.action) in RUNNING_ACTIONS:
         return {"returned_at": now, "proof": proof} if proof is not None else {}
     return {"went_down_at": now}

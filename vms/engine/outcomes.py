@@ -25,6 +25,7 @@ _SUCCEEDED: dict[Action, Code] = {
     Action.POWER_CYCLE: Code.VM_RESET,
     Action.SUSPEND: Code.VM_SUSPENDED,
     Action.RESUME: Code.VM_RUN_ON_HOST,
+    Action.REMOVE: Code.VM_REMOVED,
 }
 _FAILED: dict[Action, Code] = {
     Action.RUN: Code.VM_RUN_FAILED,
@@ -35,6 +36,7 @@ _FAILED: dict[Action, Code] = {
     Action.POWER_CYCLE: Code.VM_RESET_FAILED,
     Action.SUSPEND: Code.VM_SUSPEND_FAILED,
     Action.RESUME: Code.VM_RUN_FAILED,
+    Action.REMOVE: Code.VM_REMOVE_FAILED,
 }
 _GAVE_UP: dict[Action, Code] = {Action.SHUT_DOWN: Code.VM_POWER_DOWN_FAILED, Action.REBOOT: Code.COLD_REBOOT_GAVE_UP}
 _STEERED: dict[StepKind, Code] = {

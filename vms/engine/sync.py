@@ -91,6 +91,9 @@ def _write(vm: VirtualMachine, domain: Domain, at: datetime) -> None:
             _tell_of_other_hands(stored, domain.seen, at)
             if domain.seen.down and (started := guest_restart.run_ended(stored, domain.seen)) is not None:
                 changes["status"] = _status(domain.seen, started, None, at)
+        if stored.removed_at is not None:
+            changes["removed_at"] = None
+            record(Code.VM_DISCOVERED, f"{domain.name} was found on {stored.host.name} again.", vm=stored)
         changes["observed_at"] = at
         VirtualMachine.objects.filter(pk=vm.pk).update(**changes)
     for name in (*columns, "status", "observed_at"):
@@ -110,13 +113,21 @@ def gone(vm_id: UUID) -> None:
             run_token="",
             running_since=None,
         )
+        operation = _active(vm_id)
+        if operation is not None and operation.action == Action.REMOVE:
+            return  # its own event tells
         record(
             Code.VM_GONE,
             f"{vm.name} is no longer defined on {vm.host.name}.",
             severity=Event.Severity.WARNING,
             vm=vm,
-            operation=_active(vm_id),
+            operation=operation,
         )
+
+
+def forget(vm: VirtualMachine) -> None:
+    """Take a VM that is gone off the portal's list, in the caller's transaction. Its history is kept."""
+    VirtualMachine.objects.filter(pk=vm.pk).update(status=VmStatus.GONE, removed_at=timezone.now())
 
 
 def guest_reset(vm_id: UUID, at: datetime) -> None:
@@ -277,6 +288,7 @@ def _columns(vm: VirtualMachine, domain: Domain, at: datetime) -> dict[str, Any]
         "stored_configuration": domain.stored.as_json(),
         "running_configuration": domain.running.as_json() if domain.running is not None else None,
         "pending_count": len(pending(domain.running, domain.stored)),
+        "disks": [disk.as_json() for disk in domain.disks],
         "running_since": running_since,
         "down_since": down_since,
     }

@@ -14,6 +14,7 @@ from enum import Flag, StrEnum, auto
 from typing import Any, Protocol
 
 from vms.domain.configuration import Configuration, Part
+from vms.domain.disks import Disk
 from vms.domain.observation import Observation
 from vms.domain.run_options import AS_STORED, RunOptions
 
@@ -85,6 +86,7 @@ class Domain:
         seen: Its state.
         stored: What the next cold start will use.
         running: What was stored when the run began, as far as it is not known to differ since; None when it is down.
+        disks: Disks of the stored definition.
     """
 
     uuid: str
@@ -95,6 +97,7 @@ class Domain:
     seen: Observation
     stored: Configuration
     running: Configuration | None = None
+    disks: tuple[Disk, ...] = ()
 
 
 class EventKind(StrEnum):
@@ -219,6 +222,26 @@ class Hypervisor(Protocol):
 
     def discard_memory(self, uuid: str) -> None:
         """Remove saved memory. Succeeds when there is none."""
+
+    def undefine(self, uuid: str) -> None:
+        """Remove the definition of a domain that is down, with its firmware variables (NVRAM), saved memory, and the
+        records of its snapshots and checkpoints. Its disks are not touched.
+
+        Raises:
+            HypervisorError: It runs; it was left as it is.
+        """
+
+    def remove_disk(self, uuid: str, source: str) -> None:
+        """Remove the data of a disk that belonged to a domain which is no longer defined. Succeeds when there is none.
+
+        Args:
+            uuid: The domain that it belonged to.
+            source: As `Disk.source` named it.
+
+        Raises:
+            HypervisorError: That domain is defined, another domain uses the disk or an image that is based on it, or
+                the host's storage API does not reach it. The text says which, and what one can do.
+        """
 
     def screenshot(self, uuid: str) -> bytes:
         """Return the guest's screen as PNG, within `SCREEN_LIMIT`: a power-off waits for it, of a QEMU that may hang.

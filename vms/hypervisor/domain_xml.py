@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from vms.domain.configuration import Configuration
+from vms.domain.disks import Disk, Kept
 
 #: Our element in a run's live metadata. It ends with the run, outlives libvirtd, and comes back with saved memory.
 RUN_NAMESPACE = "urn:vm-portal:run:1"
@@ -51,6 +52,7 @@ class DomainXml:
         marked: The run was not started as it is stored, in whatever way.
         run_once: The run was started with other than the stored configuration.
         stateless: The run's disk writes are dropped when it ends.
+        disks: Its disks.
     """
 
     live: bool
@@ -66,10 +68,11 @@ class DomainXml:
     marked: bool
     run_once: bool
     stateless: bool
+    disks: tuple[Disk, ...]
 
 
 def parse(xml: str) -> etree._Element:
-    """Return the root of a domain's XML."""
+    """Return the root of a domain's XML, or of another of libvirt's."""
     return etree.fromstring(xml, etree.XMLParser(resolve_entities=False, no_network=True))
 
 
@@ -94,6 +97,7 @@ def read(xml: str) -> DomainXml:
         marked=start is not None,
         run_once=start is not None and start.get("once") == "yes",
         stateless=start is not None and start.get("stateless") == "yes",
+        disks=disks(root),
     )
 
 
@@ -128,6 +132,33 @@ def disk_source(disk: etree._Element) -> str:
     if source.get("pool"):
         return f"{source.get('pool')}/{source.get('volume')}"
     return next((value for name in ("file", "dev", "dir", "name") if (value := source.get(name))), "")
+
+
+def disks(root: etree._Element) -> tuple[Disk, ...]:
+    """Return the disks, and which of them could go together with the domain."""
+    return tuple(_disk(disk) for disk in root.iterfind("devices/disk"))
+
+
+def sources(root: etree._Element) -> set[str]:
+    """Return where the data of all disks is, with what that is based on and copied to, as far as the XML tells."""
+    holders = (*root.iterfind("devices/disk"), *root.iterfind("devices/disk//backingStore"))
+    mirrors = root.iterfind("devices/disk/mirror")
+    return {source for holder in (*holders, *mirrors) if (source := disk_source(holder))}
+
+
+def _disk(disk: etree._Element) -> Disk:
+    target, source = disk.find("target"), disk_source(disk)
+    if not source:
+        kept = Kept.EMPTY
+    elif disk.get("device", "disk") in ("cdrom", "floppy"):
+        kept = Kept.MEDIUM
+    elif disk.find("readonly") is not None or disk.find("shareable") is not None:
+        kept = Kept.SHARED
+    elif disk.get("type") in ("file", "block", "volume"):
+        kept = Kept.NO
+    else:
+        kept = Kept.ELSEWHERE
+    return Disk("" if target is None else target.get("dev", ""), source, kept)
 
 
 def _memory(root: etree._Element, tag: str) -> int:

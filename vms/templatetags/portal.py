@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from vms import labels, permissions
+from vms.domain.disks import Kept
 from vms.domain.observation import Proof
 from vms.domain.operation import Outcome
 from vms.domain.plan import PlanKind
@@ -98,6 +99,12 @@ def proof_short(proof: Proof) -> str:
 def whole_seconds(seconds: float) -> str:
     """Write a duration in the whole seconds that are enough for it."""
     return _("%(seconds)s s") % {"seconds": math.ceil(seconds)}
+
+
+@register.filter
+def kept_word(kept: Kept) -> str:
+    """Say why a disk is kept in any case."""
+    return str(labels.KEPT[kept])
 
 
 @register.filter

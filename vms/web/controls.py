@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from vms import actions, labels, permissions
-from vms.domain.power import FORCEFUL_ACTIONS, Action
+from vms.domain.power import LOSING_ACTIONS, Action
 from vms.queries import VmRow
 
 ICONS: dict[Action, str] = {
@@ -27,6 +27,7 @@ ICONS: dict[Action, str] = {
     Action.REBOOT: "reboot",
     Action.POWER_CYCLE: "power-cycle",
     Action.RESUME: "run",
+    Action.REMOVE: "remove",
 }
 #: Done at once, without a dialog: nothing is lost by them.
 UNASKED = frozenset({Action.RUN, Action.RESUME})
@@ -38,12 +39,18 @@ _TOOLBAR: tuple[tuple[Action | str, ...], ...] = (
     ("console",),
     ("edit",),
 )
-_MORE: tuple[tuple[Action | str, ...], ...] = ((Action.RESUME,), ("operations", "events"), (Action.POWER_CYCLE,))
+_MORE: tuple[tuple[Action | str, ...], ...] = (
+    (Action.RESUME,),
+    ("operations", "events"),
+    (Action.POWER_CYCLE,),
+    (Action.REMOVE,),
+)
 _MENU: tuple[tuple[Action | str, ...], ...] = (
     (Action.RUN, Action.RESUME, Action.SUSPEND, Action.SHUT_DOWN, Action.REBOOT),
     ("console", "edit"),
     ("operations", "events"),
     (Action.POWER_OFF, Action.POWER_CYCLE),
+    (Action.REMOVE,),
 )
 _LABELS: dict[str, Promise] = {
     "console": gettext_lazy("Console"),
@@ -117,7 +124,7 @@ def _control(user: User, rows: Sequence[VmRow], name: Action | str) -> Control:
             url=reverse("vm_action", args=[name]),
             method="post" if name in UNASKED else "dialog",
             why_not=_why_not(name, rows),
-            dangerous=name in FORCEFUL_ACTIONS,
+            dangerous=name in LOSING_ACTIONS,
         )
     url, why_not = _elsewhere(name, rows)
     return Control(name, str(_LABELS[name]), _ICONS[name], url, "dialog" if name == "edit" else "get", why_not)

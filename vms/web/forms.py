@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from vms import labels
+from vms.domain.disks import Disk
 from vms.domain.errors import PolicyError
 from vms.domain.policy import MAX_DELAY, Origin, Setting, check_delay, check_vm_setting
 from vms.domain.power import GRACEFUL_ACTIONS, Action
@@ -99,14 +100,30 @@ class ActionForm(PolicyForm):
         required=False,
         help_text=gettext_lazy("Empty: by policy."),
     )
+    disks = forms.MultipleChoiceField(
+        label=gettext_lazy("Disks to remove, too"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"invalid_choice": gettext_lazy("%(value)s is no disk of this VM that can be removed.")},
+        help_text=gettext_lazy("Those that are not ticked are kept. What is on a removed disk is lost for good."),
+    )
     count = forms.CharField(
         required=False, widget=forms.TextInput(attrs={"autocomplete": "off", "inputmode": "numeric"})
     )
 
-    def __init__(self, *args: Any, action: Action, eligible: int = 1, type_count: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        action: Action,
+        disks: Iterable[Disk] = (),
+        eligible: int = 1,
+        type_count: bool = False,
+        **kwargs: Any,
+    ) -> None:
         """Build it for an action.
 
         Args:
+            disks: Those of the VM, where the action may take some along.
             eligible: How many VMs it will be done to.
             type_count: Whether that number must be typed to confirm.
         """
@@ -114,6 +131,12 @@ class ActionForm(PolicyForm):
         self.eligible = eligible
         if action not in GRACEFUL_ACTIONS:
             del self.fields["force"], self.fields["graceful_delay"]
+        self.kept_disks = [disk for disk in disks if not disk.may_go and disk.source]
+        choices = [(disk.source, f"{disk.target}: {disk.source}") for disk in disks if disk.may_go]
+        if choices:
+            cast("forms.MultipleChoiceField", self.fields["disks"]).choices = choices
+        else:
+            del self.fields["disks"]
         if type_count:
             self.fields["count"].label = _("Type %(count)s, the number of virtual machines, to confirm") % {
                 "count": eligible
@@ -125,6 +148,11 @@ class ActionForm(PolicyForm):
     def override(self) -> Setting:
         """What the request sets for this once."""
         return Setting(self.cleaned_data.get("force"), self.cleaned_data.get("graceful_delay"))
+
+    @property
+    def chosen_disks(self) -> list[str]:
+        """Sources of the disks that are to go, too."""
+        return list(self.cleaned_data.get("disks", ()))
 
     @property
     def options(self) -> list[forms.BoundField]:

@@ -18,10 +18,10 @@ from structlog.contextvars import bind_contextvars, get_contextvars
 
 from vms import actions, labels, permissions, queries
 from vms.actions import Preview
+from vms.domain.disks import Disk
 from vms.domain.errors import PolicyError
 from vms.domain.plan import PlanKind
-from vms.domain.policy import Setting
-from vms.domain.power import FORCEFUL_ACTIONS, Action
+from vms.domain.power import LOSING_ACTIONS, Action, VmStatus
 from vms.models import Operation, VirtualMachine
 from vms.queries import VmRow
 from vms.web import answers, controls
@@ -64,11 +64,11 @@ def vm_action_plan(request: Request, action: Action) -> HttpResponse:
     """The plan alone, for the options that are being chosen in the dialog."""
     rows = selected_rows(request.GET)
     _require(request, action, rows)
-    form = ActionForm(request.GET, action=action, type_count=False)
+    form = ActionForm(request.GET, action=action, disks=_disks(action, rows), type_count=False)
     form.is_valid()
     previews: list[Preview] = []
     if not form.errors:
-        previews = _previews(form, action, rows, form.override)
+        previews = _previews(form, action, rows)
     context = _plan(action, form, previews) | {"swapped": True}
     return render(request, "vms/fragments/vm_action_plan.html", context)
 
@@ -85,18 +85,25 @@ def _judge(request: Request, action: Action, rows: Sequence[VmRow]) -> tuple[Act
     form = ActionForm(
         request.POST if request.method == "POST" else None,
         action=action,
+        disks=_disks(action, rows),
         eligible=eligible,
-        type_count=action in FORCEFUL_ACTIONS and eligible > 1,
+        type_count=action in LOSING_ACTIONS and eligible > 1,
     )
     if not form.is_bound or not form.is_valid():
         return form, by_policy
-    return form, _previews(form, action, rows, form.override) or by_policy
+    return form, _previews(form, action, rows) or by_policy
 
 
-def _previews(form: ActionForm, action: Action, rows: Sequence[VmRow], override: Setting) -> list[Preview]:
+def _disks(action: Action, rows: Sequence[VmRow]) -> Sequence[Disk]:
+    """Return the disks that a person may choose from: of one VM only, so that nothing is ticked in passing."""
+    single = action is Action.REMOVE and len(rows) == 1 and rows[0].vm.status != VmStatus.GONE
+    return rows[0].vm.disk_list if single else ()
+
+
+def _previews(form: ActionForm, action: Action, rows: Sequence[VmRow]) -> list[Preview]:
     """Say what would happen; nothing, and an error in the form, where the override cannot be carried out."""
     try:
-        return actions.previews([row.vm for row in rows], action, override)
+        return actions.previews([row.vm for row in rows], action, form.override, disks=form.chosen_disks)
     except PolicyError as error:
         form.add_policy_error(error)
         return []
@@ -130,7 +137,7 @@ def _plan(action: Action, form: ActionForm, previews: list[Preview]) -> dict[str
         "learned": learned_of(
             (preview.vm, preview.plan.policy.delay) for preview in eligible if preview.plan and preview.plan.policy
         ),
-        "dangerous": action in FORCEFUL_ACTIONS or at_once or (form.is_valid() and form.override.force is True),
+        "dangerous": action in LOSING_ACTIONS or at_once or (form.is_valid() and form.override.force is True),
     }
 
 
@@ -149,6 +156,7 @@ def _submit_one(request: Request, action: Action, vm: VirtualMachine, form: Acti
             vm,
             action,
             override=form.override,
+            disks=form.chosen_disks,
             reason=form.cleaned_data["reason"],
             correlation_id=correlation_id,
         )

@@ -108,6 +108,14 @@ def _discard_memory(machine: Machine, now: float) -> Result:
     return Result(machine.discard_memory())
 
 
+def _undefine_by_driver(machine: Machine, now: float) -> Result:
+    if machine.run is not None:
+        raise HypervisorError(f"{machine.name} is running, so it was not removed")
+    machine.persistent = False
+    machine.discard_memory()
+    return Result(effect=True)
+
+
 def _must_run(machine: Machine) -> Run:
     if machine.run is None:
         raise HypervisorError("Requested operation is not valid: domain is not running")
@@ -126,6 +134,7 @@ CALLS: dict[str, Callable[..., Result]] = {
     "save": _save,
     "resume": _resume,
     "discard_memory": _discard_memory,
+    "undefine": _undefine_by_driver,
 }
 
 

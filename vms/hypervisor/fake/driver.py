@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from vms.domain.configuration import Configuration, Part
+from vms.domain.disks import Disk
 from vms.domain.observation import DomainState, DownReason, Job, Observation
 from vms.domain.run_options import AS_STORED, RunOptions
 from vms.hypervisor.base import (
@@ -102,6 +103,12 @@ class FakeHypervisor:
     def discard_memory(self, uuid: str) -> None:
         self._channel.call("discard_memory", uuid=uuid)
 
+    def undefine(self, uuid: str) -> None:
+        self._channel.call("undefine", uuid=uuid)
+
+    def remove_disk(self, uuid: str, source: str) -> None:
+        self._channel.call("remove_disk", uuid=uuid, source=source)
+
     def screenshot(self, uuid: str) -> bytes:
         return base64.b64decode(self._channel.call("screenshot", within=SCREEN_LIMIT, uuid=uuid))
 
@@ -125,10 +132,11 @@ def _domain(fields: dict[str, Any]) -> Domain:
     fields["state"] = DomainState(fields["state"])
     fields["down_reason"] = DownReason(fields["down_reason"])
     fields["job"] = Job(fields["job"])
-    stored, running = fields.pop("stored"), fields.pop("running")
+    stored, running, disks = fields.pop("stored"), fields.pop("running"), fields.pop("disks")
     return Domain(
         **identity,
         seen=Observation(**fields),
         stored=Configuration.of(stored),
         running=Configuration.of(running) if running is not None else None,
+        disks=tuple(Disk.of(disk) for disk in disks),
     )

@@ -110,6 +110,36 @@ class FakeHost:
             fields = {"at": self._now(), "uuid": uuid, "name": name, "run": run, "pid": pid, "detail": text}
             self._store.add(call=True, by=DRIVER, effect=False, **fields)
 
+    def remove_disk(self, uuid: str, source: str, pid: int) -> None:
+        """Remove the data of a disk, and log it, unless something needs it."""
+        with self._transaction():
+            refusal, effect = self._store.why_kept(source), False
+            if uuid in self._machines:
+                refusal = f"{self._machines[uuid].name} is defined again, so {source} was kept"
+            elif user := self._user_of(source):
+                refusal = f"{source} is used by {user}. Detach it there, then delete it by hand"
+            if not refusal:
+                effect = self._store.remove_image(source)
+            fields = {"at": self._now(), "uuid": uuid, "run": 0, "pid": pid, "detail": refusal or source}
+            self._store.add(name="remove_disk", call=True, by=DRIVER, effect=effect, **fields)
+        if refusal:
+            raise HypervisorError(refusal)
+
+    def _user_of(self, source: str) -> str:
+        for machine in self._machines.values():
+            if any(disk["source"] == source for disk in machine.disks):
+                return machine.name
+        return ""
+
+    def make_image(self, source: str, backing: str) -> None:
+        """Put an image on the host's storage."""
+        with self._transaction():
+            self._store.put_image(source, backing)
+
+    def images(self) -> dict[str, str]:
+        """Return every image with what it is based on, or an empty text."""
+        return self._store.images()
+
     def observe(self, uuid: str) -> dict[str, Any]:
         """Return what a driver is shown of one domain."""
         self.advance(uuid)

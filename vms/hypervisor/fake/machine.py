@@ -67,6 +67,8 @@ class Machine:
     vcpus: int = 1
     boot: list[str] = field(default_factory=lambda: ["hd"])
     cd_image: str | None = ""
+    #: Its disks, as `vms.domain.disks` writes them.
+    disks: list[dict[str, str]] = field(default_factory=list)
     on_reboot: str = "restart"
     persistent: bool = True
     temper: Temper = field(default_factory=Temper)
@@ -117,6 +119,7 @@ class Machine:
             "stateless": run is not None and RunOptions.of(run.options).stateless,
             "stored": self.stored,
             "running": run.configuration if run else None,
+            "disks": self.disks,
         }
 
     def _in_use(self, part: str) -> Any:

@@ -174,6 +174,12 @@ class Daemon:
                 return self._host.observe(uuid)
             case "screenshot" if uuid is not None:
                 return screen.picture(self._host.observe(uuid))
+            case "remove_disk" if uuid is not None:
+                try:
+                    self._host.remove_disk(uuid, arguments["source"], client.pid)
+                finally:
+                    await self._tell_logged()
+                return None
             case "watch":
                 client.watches = True
                 return None
@@ -196,6 +202,8 @@ class Daemon:
             "change": host.change,
             "hand": host.hand,
             "inside": host.inside,
+            "make_image": host.make_image,
+            "images": host.images,
             "log": host.log,
             "wait_log": self._wait_log,
             "counts": lambda: dict(host.counts),

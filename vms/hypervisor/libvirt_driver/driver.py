@@ -30,7 +30,7 @@ from vms.hypervisor.base import (
     RunChanged,
     Watch,
 )
-from vms.hypervisor.libvirt_driver import events, look, runs
+from vms.hypervisor.libvirt_driver import events, look, removal, runs
 from vms.hypervisor.libvirt_driver.agent import Agents
 from vms.hypervisor.libvirt_driver.errors import translated, translating
 from vms.hypervisor.libvirt_driver.line import SlowLine
@@ -41,6 +41,8 @@ from vms.hypervisor.subscriptions import Subscriptions
 KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 3, 3
 #: How long a call that asks QEMU's monitor may take, in seconds.
 MONITOR_LIMIT = 5.0
+#: How long looking through storage and removing a disk may take, in seconds. Shorter than a task may run.
+STORAGE_LIMIT = 25.0
 #: Seconds a save may fail in before it counts as under way.
 SAVE_LIMIT = 2.0
 CLOSE_LIMIT = 2.0
@@ -223,6 +225,14 @@ class LibvirtHypervisor:
             domain = self._domain(uuid)
             if domain.hasManagedSaveImage():
                 domain.managedSaveRemove()
+
+    def undefine(self, uuid: str) -> None:
+        with translating():
+            removal.undefine(self._connection, self._domain(uuid))
+
+    def remove_disk(self, uuid: str, source: str) -> None:
+        # Looking through storage, and deleting a large file, may take long; meanwhile others use the first connection.
+        self._line.run(lambda connection: removal.remove_disk(connection, uuid, source), STORAGE_LIMIT)
 
     def screenshot(self, uuid: str) -> bytes:
         def work(connection: libvirt.virConnect) -> bytes:

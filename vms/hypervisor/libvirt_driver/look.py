@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import libvirt
 
-from vms.domain.configuration import Configuration
 from vms.domain.observation import DomainState, DownReason, Job, Observation
 from vms.hypervisor import domain_xml
 from vms.hypervisor.base import Domain
@@ -117,15 +116,17 @@ def _domain(
 ) -> Domain:
     seen_state = _STATES.get(state, DomainState.RUNNING)
     down = seen_state is DomainState.DOWN
+    # A domain that is not defined has no next run.
+    stored = domain_xml.read(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)) if not down and persistent else xml
     return Domain(
         uuid=domain.UUIDString(),
         name=domain.name(),
         description=xml.description,
         memory=xml.memory,
         vcpus=xml.vcpus,
-        # A domain that is not defined has no next run.
-        stored=_stored(domain) if not down and persistent else xml.configuration,
+        stored=stored.configuration,
         running=None if down else xml.configuration,
+        disks=stored.disks,
         seen=Observation(
             state=seen_state,
             run_token=None if down else xml.run_token,
@@ -141,10 +142,6 @@ def _domain(
             stateless=not down and xml.stateless,
         ),
     )
-
-
-def _stored(domain: libvirt.virDomain) -> Configuration:
-    return domain_xml.configuration(domain_xml.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)))
 
 
 def _has_managed_save(domain: libvirt.virDomain) -> bool:
