@@ -20,7 +20,8 @@ from django.db import connections as databases
 from django.utils import timezone
 
 from vms import queues, tasks
-from vms.engine import guest_restart, journal, lease, sweep, sync
+from vms.domain.operation import Stage
+from vms.engine import guest_restart, hearing, journal, lease, sweep, sync
 from vms.hypervisor import connections
 from vms.hypervisor.base import DomainEvent, DomainNotFound, EventKind, HostUnreachable, HypervisorError, Watch
 from vms.models import Host, Operation, VirtualMachine
@@ -159,12 +160,14 @@ class HostWatcher(threading.Thread):
         vm = VirtualMachine.objects.filter(host=self.host, uuid=UUID(event.uuid)).first()
         if vm is None:
             return event.kind is EventKind.UNDEFINED
-        if event.kind is EventKind.RESET:
-            journal.guest_reset(vm.pk, event.at)
-        operation = Operation.objects.filter(vm=vm).in_flight().only("correlation_id").first()
+        operation = Operation.objects.filter(vm=vm).in_flight().only("correlation_id", "inside", "stage").first()
+        self._write_down(vm, event, operation)
         if operation is not None:
             names = {"operation": str(operation.pk), "correlation_id": operation.correlation_id}
             log.info("heard of a VM in an operation", told=str(event.kind), vm=str(vm.pk), **names)
+        if event.kind is EventKind.FINAL_RESET:
+            # Its process is still ending: STOPPED follows when there is something to see.
+            return True
         if lease.ask_holder_to_look_again(vm.pk):
             # Most of what is heard of a VM is what its worker is doing to it just now.
             return True
@@ -172,10 +175,20 @@ class HostWatcher(threading.Thread):
             # Its operation is what waits for this, and the worker's look is as good as one from here.
             self._wake(vm.pk)
             return True
-        if event.kind is EventKind.RESET:
-            sync.guest_reset(vm.pk, event.at)
         self._look(vm, event)
         return True
+
+    def _write_down(self, vm: VirtualMachine, event: DomainEvent, operation: Operation | None) -> None:
+        """Write down what no look would show."""
+        match event.kind:
+            case EventKind.STARTED if operation is not None and operation.stage == Stage.STARTING:
+                hearing.started(vm.pk, event.at)
+            case EventKind.FINAL_RESET:
+                hearing.reset_ended_run(vm.pk, event.at)
+            case EventKind.RESET if operation is not None and operation.inside:
+                journal.guest_reset(vm.pk, event.at)
+            case EventKind.RESET:
+                sync.guest_reset(vm.pk, event.at)
 
     def _look(self, vm: VirtualMachine, event: DomainEvent) -> None:
         at = timezone.now()

@@ -14,6 +14,7 @@ from vms.domain.observation import DomainState, Observation
 from vms.domain.operation import (
     ACTIVE_STAGES,
     ALLOWANCE,
+    ASKS,
     FIRST_STAGES,
     PATIENT_STAGES,
     STAGES_IN_FLIGHT,
@@ -108,7 +109,7 @@ def test_the_journal_can_be_asked() -> None:
         Step(StepKind.PRESS_BUTTON, moment(4)),
     )
     op = Operation(Action.REBOOT, Stage.WAITING, moment(99), steps=steps)
-    assert op.asked_at == moment(1)
+    assert op.all(*ASKS) == steps[1:]
     assert op.all(StepKind.PRESS_BUTTON) == (steps[1], steps[3], steps[4])
     assert op.last(StepKind.ASK_AGENT, StepKind.PREPARE) is steps[2]
     assert op.last(StepKind.START) is None

@@ -119,6 +119,7 @@ class Vm:
         self.runs = 0 if self.state is DomainState.DOWN and not self.managed_save else 1
         self.run = 0 if self.state is DomainState.DOWN else 1
         self.ended_by_others = 0
+        self.started: list[float] = []
         self._saved: tuple[str | None, bool] = (None, False)
         self.resets = 0
         self._boots_seen = 0
@@ -333,6 +334,7 @@ class Vm:
         else:
             self.runs += 1
         self.run = self.runs
+        self.started.append(self.now)
         self._begin_boot()
         return True
 

@@ -17,12 +17,12 @@ from tests.engine.harness import Engine
 from tests.support.fake import FakeDaemon
 from tests.support.waiting import wait_until
 from vms import actions, tasks, watcher
-from vms.domain.operation import Outcome
-from vms.domain.power import VmStatus
-from vms.engine import sync
+from vms.domain.operation import Failure, Outcome, Stage
+from vms.domain.power import Action, VmStatus
+from vms.engine import journal, sync
 from vms.engine.records import Code
-from vms.hypervisor.fake import STUBBORN, Temper
-from vms.models import Event, Host, Operation, VirtualMachine
+from vms.hypervisor.fake import STUBBORN, Reaction, Temper
+from vms.models import Event, Host, Operation, OperationStep, VirtualMachine
 from vms.watcher import Watcher
 
 
@@ -73,6 +73,12 @@ def shows(vm: VirtualMachine, status: VmStatus) -> Callable[[], bool]:
     return lambda: VirtualMachine.objects.get(pk=vm.pk).status == status
 
 
+def stage(operation: Operation) -> str:
+    """Return how far an operation is."""
+    operation.refresh_from_db()
+    return operation.stage
+
+
 @pytest.fixture
 def vm(engine: Engine, watch: Watcher) -> VirtualMachine:
     """A VM that ignores everything, found by the watcher."""
@@ -113,6 +119,63 @@ def test_a_guest_that_restarts_itself_is_one_event(engine: Engine, vm: VirtualMa
     engine.fake.control.hand(str(vm.uuid), "guest_reboot")
     wait_until(lambda: Code.GUEST_RESET in engine.codes(vm), "it was told of")
     assert engine.codes(vm).count(Code.GUEST_RESET) == 1
+
+
+@pytest.mark.behaviour(16)
+@pytest.mark.parametrize("action", [Action.SHUT_DOWN, Action.REBOOT])
+def test_a_guest_that_restarts_instead_of_going_down_is_told_of_in_the_record(
+    engine: Engine, vm: VirtualMachine, action: Action
+) -> None:
+    engine.fake.control.set_temper(str(vm.uuid), Temper(slow=0.3, told_to_halt=Reaction.REBOOT))
+    operation = engine.finish(actions.request(engine.admin, vm, action))
+    wait_until(lambda: operation.steps.filter(kind="reset_instead").exists(), "the record says so")
+    assert operation.outcome == Outcome.CLEAN_AGENT
+    assert engine.runs(vm) is (action is Action.REBOOT)
+    event = vm.events.get(code=Code.GUEST_RESET)
+    assert "restarted itself instead of shutting down" in event.message
+    assert (event.operation, event.actor, event.actor_name) == (operation, None, "")
+    assert operation.steps.filter(kind="reset_instead").count() == 1
+
+
+@pytest.mark.behaviour(17)
+def test_a_guest_that_restarts_itself_while_it_comes_up_is_told_of(engine: Engine, vm: VirtualMachine) -> None:
+    uuid = str(vm.uuid)
+    engine.fake.control.set_temper(uuid, Temper(agent_late=600))
+    operation = actions.reboot(engine.admin, vm, delay=600)
+    engine.run(lambda: stage(operation) == Stage.COMING_UP, "it comes up")
+    engine.fake.control.hand(uuid, "guest_reboot")
+    wait_until(lambda: Code.GUEST_RESET in engine.codes(vm), "it was told of")
+    engine.fake.control.hand(uuid, "agent_connect")
+    assert engine.finish(operation).succeeded
+    assert not operation.steps.filter(kind="reset_instead").exists()
+
+
+@pytest.mark.behaviour(25)
+def test_a_start_whose_worker_died_is_not_sent_again_when_its_vm_went_down_before_anybody_looked(
+    engine: Engine, vm: VirtualMachine
+) -> None:
+    class Died(BaseException):
+        """The worker was killed."""
+
+    answer = journal.answer
+
+    def die_in_the_start(step: OperationStep, **fields: Any) -> None:
+        if step.kind == "start":
+            raise Died
+        answer(step, **fields)
+
+    uuid = str(vm.uuid)
+    engine.fake.control.set_temper(uuid, Temper(slow=0.3))
+    operation = actions.reboot(engine.admin, vm)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal, "answer", die_in_the_start)
+        with pytest.raises(Died):
+            engine.finish(operation)
+    wait_until(lambda: stage(operation) == Stage.COMING_UP, "somebody heard it start")
+    engine.fake.control.hand(uuid, "guest_halt")
+    engine.finish(operation)
+    assert (operation.outcome, operation.failure) == (Outcome.FAILED, Failure.WENT_DOWN_AGAIN)
+    assert engine.calls(vm).count("start") == 1
 
 
 @pytest.mark.behaviour(19)

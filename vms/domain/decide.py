@@ -38,7 +38,7 @@ class Call:
     """Ask the hypervisor for something; the operation is in `stage` from just before the call.
 
     Attributes:
-        starts_delay: This is the first ask of the guest: the graceful delay is counted from here.
+        starts_delay: This is the first ask that is known to reach the guest: the graceful delay is counted from here.
     """
 
     kind: StepKind
@@ -152,6 +152,18 @@ def decide_gone() -> Move:
     return Finish(Outcome.FAILED, Failure.GONE)
 
 
+def decide_heard_start(op: Operation, at: datetime) -> Note | None:
+    """Return what is to be written down when the hypervisor tells that the VM was started at `at`; None for nothing.
+
+    A start whose answer was lost is known by this to have worked, also when its VM is down again by the next look.
+    Not a start with options of its own: another hand's does not serve instead, and only a look tells them apart.
+    """
+    sent = op.last(StepKind.START)
+    if op.stage is not Stage.STARTING or op.options.overrides or sent is None or at < sent.at:
+        return None
+    return Note(StepKind.STARTED, Stage.COMING_UP)
+
+
 def _bring_down(op: Operation, seen: Observation, now: datetime) -> Move:
     """The shared first half of shut down, reboot, power off and power cycle."""
     if op.cancel_requested and op.graceful and op.stage is not Stage.DESTROYING:
@@ -165,17 +177,28 @@ def _bring_down(op: Operation, seen: Observation, now: datetime) -> Move:
             return Call(StepKind.PREPARE, op.stage)
         # A hung QEMU takes no token, and is just what Power off is for.
         return _destroy(op, seen, now)
+    hands_off = _hands_off(op, seen, now)
+    if hands_off is not None:
+        return hands_off
+    if op.stage is Stage.DESTROYING or not op.graceful:
+        return _destroy(op, seen, now)
+    return _restart_inside(op, seen, now) if op.inside else _ask_down(op, seen, now)
+
+
+def _hands_off(op: Operation, seen: Observation, now: datetime) -> Move | None:
+    """Return what to do instead with a running VM that is not to be brought down now; None for one that may be."""
     if _another_run(op, seen):
         # It went down and somebody has started it again. A new run is never touched.
         if op.runs_again:
             return Finish(Outcome.OTHER_HAND)
         return Finish(Outcome.FAILED, Failure.STARTED_ELSEWHERE)
+    if op.runs_again and not seen.persistent:
+        # Somebody undefined it: it would be gone with its run, and could not be started again.
+        return _leave_running(op, seen, Finish(Outcome.FAILED, Failure.GONE))
     if seen.job is Job.MIGRATING:
         # Neither half of a VM that is moving is to be touched.
         return Wait(now + LOOK_AGAIN)
-    if op.stage is Stage.DESTROYING or not op.graceful:
-        return _destroy(op, seen, now)
-    return _restart_inside(op, seen, now) if op.inside else _ask_down(op, seen, now)
+    return None
 
 
 def _ask_down(op: Operation, seen: Observation, now: datetime) -> Move:
@@ -188,15 +211,16 @@ def _ask_down(op: Operation, seen: Observation, now: datetime) -> Move:
 
 def _restart_inside(op: Operation, seen: Observation, now: datetime) -> Move:
     """Ask the agent to restart the guest, and wait for that; otherwise fall back to bringing the VM down."""
-    asked = op.last(StepKind.ASK_RESTART)
     if _restarted(op, seen):
         return Note(StepKind.STARTED, Stage.COMING_UP, brought_down=Outcome.GUEST_REBOOTED)
-    if op.deadline_at is not None and now >= op.deadline_at:
+    to_be_asked = seen.agent_connected and _worth_asking(op, StepKind.ASK_RESTART)
+    begins_anew = to_be_asked and _was_never_heard(op)
+    if op.deadline_at is not None and now >= op.deadline_at and not begins_anew:
         return _at_deadline(op, seen, now)
-    if not _may_be_restarting(op) and (not seen.agent_connected or not _worth_asking(op, StepKind.ASK_RESTART)):
+    if not _may_be_restarting(op) and not to_be_asked:
         return Note(StepKind.FALL_BACK, op.stage, falls_back=True)
-    if _worth_asking(op, StepKind.ASK_RESTART) and seen.agent_connected:
-        return Call(StepKind.ASK_RESTART, Stage.WAITING, starts_delay=asked is None)
+    if to_be_asked:
+        return Call(StepKind.ASK_RESTART, Stage.WAITING, starts_delay=begins_anew or op.asked_at is None)
     if not seen.agent_connected and op.last(StepKind.AGENT_LEFT) is None:
         return Note(StepKind.AGENT_LEFT, op.stage)
     return Wait(min(now + LOOK_AGAIN, op.deadline_at) if op.deadline_at is not None else now + LOOK_AGAIN)
@@ -240,15 +264,13 @@ def _ladder(op: Operation, seen: Observation, now: datetime) -> Move:
         raise ValueError(f"{op.action} without a policy")
     if op.policy.force and op.policy.delay == 0:
         return _destroy(op, seen, now)
-    if op.deadline_at is not None and now >= op.deadline_at:
-        return _at_deadline(op, seen, now)
-
-    asked_at = op.asked_at
-    if seen.agent_connected and _worth_asking(op, StepKind.ASK_AGENT):
-        return Call(StepKind.ASK_AGENT, Stage.WAITING, starts_delay=asked_at is None)
     press_at = _next_press(op, now) if seen.acpi else None
-    if press_at is not None and now >= press_at:
-        return Call(StepKind.PRESS_BUTTON, Stage.WAITING, starts_delay=asked_at is None)
+    ask = _due_ask(op, seen, press_at, now)
+    begins_anew = ask is not None and _was_never_heard(op)
+    if op.deadline_at is not None and now >= op.deadline_at and not begins_anew:
+        return _at_deadline(op, seen, now)
+    if ask is not None:
+        return Call(ask, Stage.WAITING, starts_delay=begins_anew or op.asked_at is None)
     if press_at is None and not _may_have_heard(op, seen):
         # Nobody there to ask: no agent that listens, and no power button.
         if op.policy.force:
@@ -256,6 +278,26 @@ def _ladder(op: Operation, seen: Observation, now: datetime) -> Move:
         return _leave_running(op, seen, Finish(Outcome.FAILED, Failure.NO_WAY_TO_ASK))
     moments = [moment for moment in (press_at, op.deadline_at) if moment is not None]
     return Wait(min(moments))
+
+
+def _due_ask(op: Operation, seen: Observation, press_at: datetime | None, now: datetime) -> StepKind | None:
+    """Return how the guest is to be asked now; None when it is not."""
+    if seen.agent_connected and _worth_asking(op, StepKind.ASK_AGENT):
+        return StepKind.ASK_AGENT
+    return StepKind.PRESS_BUTTON if press_at is not None and now >= press_at else None
+
+
+def _was_never_heard(op: Operation) -> bool:
+    """True when no request is known to have reached the guest, because the answer to the last one was lost.
+
+    Whoever repeats it starts the delay anew: all workers may have been dead since just before the request was sent.
+    Not when a person has ended the delay, and not for ever.
+    """
+    asks = op.all(*ASKS)
+    if not asks or any(step.ok for step in asks) or op.last(StepKind.FORCE_NOW) is not None:
+        return False
+    lost = sum(step.answered_at is None for step in asks)
+    return asks[-1].answered_at is None and lost < MAX_UNANSWERED_ASKS
 
 
 def _may_have_heard(op: Operation, seen: Observation) -> bool:
@@ -307,30 +349,47 @@ def _is_down(op: Operation, seen: Observation, now: datetime) -> Move:
     """The VM is down: the end of a shut-down, half of a reboot."""
     if op.action is Action.POWER_OFF and seen.managed_save:
         return _retried(op, StepKind.DISCARD_MEMORY, op.stage, now, Failure.DISCARD_FAILED)
-    how = _how_it_went_down(op, seen)
-    if not op.runs_again:
-        return Finish(how)
     if seen.managed_save:
-        # Somebody suspended it meanwhile. Starting it would bring the old memory back, which is no reboot.
+        # Somebody suspended it meanwhile: its guest has not shut down, and a start would bring the old memory back.
         return Finish(Outcome.FAILED, Failure.SAVED_ELSEWHERE)
-    return Note(StepKind.WENT_DOWN, Stage.STARTING, brought_down=how)
+    how = _how_it_went_down(op, seen)
+    return Note(StepKind.WENT_DOWN, Stage.STARTING, brought_down=how) if op.runs_again else Finish(how)
 
 
 def _how_it_went_down(op: Operation, seen: Observation) -> Outcome:
     destroys = op.all(StepKind.DESTROY)
+    if op.last(StepKind.DISCARD_MEMORY) is not None:
+        return Outcome.DONE
     # A destroy that is not known to have worked may have come too late: the guest had gone down by itself.
     if any(step.ok for step in destroys) or (destroys and seen.down_reason is not DownReason.GUEST):
         return Outcome.FORCED
-    if op.last(StepKind.DISCARD_MEMORY) is not None:
-        return Outcome.DONE
     asked = op.last(*ASKS)
+    if asked is None and op.overtaken is not None:
+        return _how_it_was_down(op.overtaken, seen)
     if asked is None or seen.down_reason in (DownReason.DESTROYED, DownReason.SAVED):
         return Outcome.OTHER_HAND
+    if seen.down_reason is DownReason.CRASHED:
+        # Down as was asked for, but the guest did not get that far by itself: it panicked, or its process died.
+        return Outcome.DONE
     # With both asked, the last one asked is named: the hypervisor does not say which of them the guest heard.
     return Outcome.CLEAN_ACPI if asked.kind is StepKind.PRESS_BUTTON else Outcome.CLEAN_AGENT
 
 
+def _how_it_was_down(overtaken: Operation, seen: Observation) -> Outcome:
+    """How a VM went down which was down already when the operation was overtaken that had acted on it until then."""
+    if any(step.ok for step in overtaken.all(StepKind.START)):
+        return Outcome.OTHER_HAND
+    if overtaken.brought_down is not None:
+        return overtaken.brought_down
+    if overtaken.action is Action.RUN:
+        return Outcome.DONE
+    return _how_it_went_down(overtaken, seen)
+
+
 def _run(op: Operation, seen: Observation, now: datetime) -> Move:
+    if seen.down and op.action is Action.RESUME and not seen.managed_save:
+        # It has no memory any more that could run on.
+        return _ended_meanwhile(seen)
     if seen.down:
         return _starting(op, seen, now)
     if op.action is Action.RUN_ONCE:
@@ -342,8 +401,7 @@ def _run(op: Operation, seen: Observation, now: datetime) -> Move:
 
 def _starting(op: Operation, seen: Observation, now: datetime) -> Move:
     if not seen.down:
-        if op.run_token is not None and seen.run_token == op.run_token:
-            # Only a saved memory that somebody restored brings an ended run back.
+        if _is_old_run(op, seen):
             return Finish(Outcome.FAILED, Failure.SAVED_ELSEWHERE)
         if op.options.overrides and not seen.run_once:
             # Somebody was quicker, and runs it as it is stored.
@@ -357,9 +415,24 @@ def _starting(op: Operation, seen: Observation, now: datetime) -> Move:
     return _retried(op, StepKind.START, Stage.STARTING, now, Failure.START_FAILED)
 
 
+def _is_old_run(op: Operation, seen: Observation) -> bool:
+    """True when the run that was brought down is back: only a saved memory that somebody restored does that."""
+    went_down = op.brought_down is not Outcome.GUEST_REBOOTED
+    return went_down and op.run_token is not None and seen.run_token == op.run_token
+
+
+def _ended_meanwhile(seen: Observation) -> Finish:
+    """End an operation whose VM went down when it was to run."""
+    return Finish(Outcome.FAILED, Failure.SAVED_ELSEWHERE if seen.managed_save else Failure.WENT_DOWN_AGAIN)
+
+
 def _coming_up(op: Operation, seen: Observation, now: datetime) -> Move:
     if seen.down:
-        return Finish(Outcome.FAILED, Failure.WENT_DOWN_AGAIN)
+        return _ended_meanwhile(seen)
+    if _is_old_run(op, seen):
+        return Finish(Outcome.FAILED, Failure.SAVED_ELSEWHERE)
+    if seen.crashed:
+        return Finish(Outcome.FAILED, Failure.CRASHED)
     started = op.last(StepKind.STARTED)
     since = started.at if started is not None else now
     # A VM that somebody paused meanwhile has come back; it just does not run on by our doing.
@@ -389,7 +462,7 @@ def _saving(op: Operation, seen: Observation, now: datetime) -> Move:
 
 def _resuming(op: Operation, seen: Observation, now: datetime) -> Move:
     if seen.down:
-        return Finish(Outcome.FAILED, Failure.WENT_DOWN_AGAIN)
+        return _ended_meanwhile(seen)
     if seen.state is DomainState.RUNNING:
         return Finish(Outcome.DONE if op.last(StepKind.RESUME) is not None else Outcome.OTHER_HAND)
     return _retried(op, StepKind.RESUME, Stage.RESUMING, now, Failure.RESUME_FAILED)

@@ -98,6 +98,7 @@ class Failure(StrEnum):
     RESUME_FAILED = "resume_failed"
     DISCARD_FAILED = "discard_failed"
     WENT_DOWN_AGAIN = "went_down_again"
+    CRASHED = "crashed"
     SAVED_ELSEWHERE = "saved_elsewhere"
     STARTED_ELSEWHERE = "started_elsewhere"
     HOST_UNREACHABLE = "host_unreachable"
@@ -128,6 +129,8 @@ class StepKind(StrEnum):
     STARTED = "started"
     GUEST_RESET = "guest_reset"
     """The guest restarted itself in the same run."""
+    RESET_INSTEAD = "reset_instead"
+    """The guest restarted itself instead of going down, which ended its run."""
     AGENT_LEFT = "agent_left"
     FALL_BACK = "fall_back"
     """A restart inside the guest cannot be asked for; the VM is brought down and run again instead."""
@@ -139,6 +142,20 @@ class StepKind(StrEnum):
 
 #: The ways to ask a guest to go down, or to restart.
 ASKS = (StepKind.ASK_AGENT, StepKind.ASK_RESTART, StepKind.PRESS_BUTTON)
+#: Steps that are calls to the hypervisor.
+CALLS = frozenset(
+    {
+        StepKind.PREPARE,
+        *ASKS,
+        StepKind.DESTROY,
+        StepKind.START,
+        StepKind.SAVE,
+        StepKind.RESUME,
+        StepKind.DISCARD_MEMORY,
+        StepKind.RELENT,
+        StepKind.SCREENSHOT,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +185,7 @@ class Operation:
         stage: How far it is.
         policy: Policy in force; None for actions that ask no guest.
         run_token: Token of the run that is to be brought down; None until it was read or written.
+        asked_at: Begin of the graceful delay: when the guest was first asked, as far as is known.
         deadline_at: End of the graceful delay; None until the guest was first asked.
         hard_deadline_at: When the operation ends whatever happens.
         cancel_requested: A person wants it to stop waiting.
@@ -176,6 +194,7 @@ class Operation:
         brought_down: How the VM went down; None while it has not.
         from_queue: It has queued and nothing was asked of the VM yet, which may have changed since it was accepted.
         steps: The journal, oldest first.
+        overtaken: The operation on the same VM that this one ended when it was accepted.
     """
 
     action: Action
@@ -183,6 +202,7 @@ class Operation:
     hard_deadline_at: datetime
     policy: Policy | None = None
     run_token: str | None = None
+    asked_at: datetime | None = None
     deadline_at: datetime | None = None
     cancel_requested: bool = False
     inside: bool = False
@@ -190,6 +210,7 @@ class Operation:
     brought_down: Outcome | None = None
     from_queue: bool = False
     steps: tuple[Step, ...] = ()
+    overtaken: Operation | None = None
 
     @property
     def graceful(self) -> bool:
@@ -201,14 +222,9 @@ class Operation:
         """True when the VM is to run at the end."""
         return self.action in RUNNING_ACTIONS
 
-    @property
-    def asked_at(self) -> datetime | None:
-        """When the guest was first asked to go down."""
-        return next((step.at for step in self.steps if step.kind in ASKS), None)
-
-    def all(self, kind: StepKind) -> tuple[Step, ...]:
-        """Return the steps of one kind, oldest first."""
-        return tuple(step for step in self.steps if step.kind is kind)
+    def all(self, *kinds: StepKind) -> tuple[Step, ...]:
+        """Return the steps of these kinds, oldest first."""
+        return tuple(step for step in self.steps if step.kind in kinds)
 
     def last(self, *kinds: StepKind) -> Step | None:
         """Return the newest step of these kinds."""

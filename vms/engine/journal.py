@@ -23,7 +23,7 @@ from vms.domain.observation import Proof, status_while
 from vms.domain.operation import Failure, Outcome, Stage, StepKind
 from vms.domain.plan import Plan
 from vms.domain.policy import Origin, Policy, Setting
-from vms.domain.power import RUNNING_ACTIONS, Action
+from vms.domain.power import FORCEFUL_ACTIONS, RUNNING_ACTIONS, Action
 from vms.domain.run_options import AS_STORED, RunOptions
 from vms.engine import outcomes
 from vms.engine.screens import Picture
@@ -100,6 +100,7 @@ def as_decided(row: Operation) -> op.Operation:
         hard_deadline_at=row.hard_deadline_at,
         policy=row.policy,
         run_token=row.run_token or None,
+        asked_at=row.asked_at,
         deadline_at=row.deadline_at,
         cancel_requested=row.cancel_requested,
         inside=row.inside,
@@ -107,6 +108,7 @@ def as_decided(row: Operation) -> op.Operation:
         brought_down=Outcome(row.brought_down) if row.brought_down else None,
         from_queue=_from_queue(row),
         steps=tuple(op.Step(StepKind(step.kind), step.at, step.answered_at, step.ok) for step in row.journal),
+        overtaken=_overtaken(row),
     )
 
 
@@ -116,6 +118,14 @@ def _from_queue(row: Operation) -> bool:
         return False
     overtaken = Operation.objects.filter(superseded_by=row)
     return not overtaken.exclude(was_queued=True, left_queue_at__isnull=True).exists()
+
+
+def _overtaken(row: Operation) -> op.Operation | None:
+    """Return the operation that a power-off has ended, as long as it matters how that one brought the VM down."""
+    if row.action not in FORCEFUL_ACTIONS or any(step.kind == StepKind.DESTROY for step in row.journal):
+        return None
+    overtaken = _with_journal().filter(superseded_by=row).first()
+    return as_decided(overtaken) if overtaken is not None else None
 
 
 def accept(vm: VirtualMachine, request: Request) -> Operation:
@@ -187,7 +197,8 @@ def settled_at(row: Operation, now: datetime) -> datetime | None:
     A start that was sent by a worker which then died may be under way at the host: a power-off that believed the VM
     to be down already would be undone by it.
     """
-    if row.journal or row.created_at + decide.SETTLE <= now:
+    called = any(step.kind in op.CALLS for step in row.journal)
+    if called or row.created_at + decide.SETTLE <= now:
         return None
     unanswered = OperationStep.objects.filter(
         operation__vm_id=row.vm_id,
@@ -207,14 +218,7 @@ def begin_call(row: Operation, call: Call, now: datetime) -> OperationStep | Non
     """
     changes: dict[str, Any] = {"stage": call.stage}
     if call.starts_delay:
-        policy = row.policy
-        if policy is None:
-            raise ValueError(f"{row.action} asks no guest")
-        changes |= {
-            "asked_at": now,
-            "deadline_at": now + timedelta(seconds=policy.delay),
-            "hard_deadline_at": op.hard_deadline(Action(row.action), policy, now),
-        }
+        changes |= _delay_from(row, now)
     with transaction.atomic():
         if not _change(row, **changes):
             return None
@@ -230,6 +234,20 @@ def owing(vm_id: UUID) -> Operation | None:
     if last is None or last.active or any(step.kind == StepKind.RELENT and step.ok for step in last.journal):
         return None
     return last
+
+
+def _delay_from(row: Operation, now: datetime) -> dict[str, datetime]:
+    """Return the times of a graceful delay that begins now: the first time, or anew with what was added to it since."""
+    policy = row.policy
+    if policy is None:
+        raise ValueError(f"{row.action} asks no guest")
+    if row.asked_at is None or row.deadline_at is None:
+        deadline_at = now + timedelta(seconds=policy.delay)
+        hard_deadline_at = op.hard_deadline(Action(row.action), policy, now)
+    else:
+        later = now - row.asked_at
+        deadline_at, hard_deadline_at = row.deadline_at + later, row.hard_deadline_at + later
+    return {"asked_at": now, "deadline_at": deadline_at, "hard_deadline_at": hard_deadline_at}
 
 
 def answer(step: OperationStep, *, ok: bool, detail: str = "") -> None:

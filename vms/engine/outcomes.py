@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.models import AnonymousUser, User
 
 from vms import labels
+from vms.domain.observation import DomainState
 from vms.domain.operation import Failure, Outcome, StepKind
 from vms.domain.power import Action
 from vms.engine.records import Code, record
@@ -123,7 +124,7 @@ def record_ended(row: Operation) -> None:
             record(
                 _GAVE_UP[action],
                 f"{_subject(row)} gave up: the guest did not shut down within {_waited(row)} s and its policy does not "
-                "allow to power it off. The VM is still Up.",
+                f"allow to power it off. {_left_as(row)}",
                 severity=Event.Severity.WARNING,
                 vm=row.vm,
                 operation=row,
@@ -164,6 +165,14 @@ def _return(row: Operation) -> str:
     if row.seconds_to_return is None:
         return f" {proof}."
     return f" {proof}, {row.seconds_to_return:.1f} s after its start."
+
+
+def _left_as(row: Operation) -> str:
+    """Say what a VM is that was given up on, by the last look at it."""
+    row.vm.refresh_from_db(fields=["domain_state"])
+    if row.vm.domain_state == DomainState.PAUSED:
+        return "The VM is paused, or its guest has crashed: only Run or Power off help."
+    return "The VM is still Up."
 
 
 def _waited(row: Operation) -> int:

@@ -14,6 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import libvirt
+import libvirt_qemu
+import structlog
 
 from vms.domain.configuration import Part
 from vms.domain.run_options import AS_STORED, RunOptions
@@ -37,6 +39,8 @@ from vms.hypervisor.libvirt_driver.errors import translated, translating
 from vms.hypervisor.libvirt_driver.line import SlowLine
 from vms.hypervisor.libvirt_driver.loop import start_event_loop
 from vms.hypervisor.subscriptions import Subscriptions
+
+log = structlog.get_logger(__name__)
 
 #: A host that shows no sign of life for this long is given up: seconds between two signs, and how many may be missed.
 KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 3, 3
@@ -75,6 +79,7 @@ class LibvirtHypervisor:
         self._subscriptions = Subscriptions()
         self._watching = threading.Lock()
         self._callbacks: list[int] = []
+        self._qemu_callbacks: list[int] = []
         self._reason: str | None = None
         try:
             self._connection = self._open()
@@ -242,12 +247,23 @@ class LibvirtHypervisor:
             with translating(), self._watching:
                 if not self._callbacks:
                     self._callbacks = events.register(self._connection, self._subscriptions.tell)
+                    self._qemu_callbacks = self._hear_qemu()
         except HypervisorError:
             subscription.close()
             raise
         return subscription
 
     # Inner workings.
+
+    def _hear_qemu(self) -> list[int]:
+        if self._type != "QEMU":
+            return []
+        try:
+            return events.register_qemu(self._connection, self._subscriptions.tell)
+        except libvirt.libvirtError as error:
+            # Some hosts do not let everybody hear QEMU itself. What it tells is for the record alone.
+            log.warning("QEMU's own events are not heard", error=str(error))
+            return []
 
     def _open(self) -> libvirt.virConnect:
         connection = libvirt.open(_unattended(self._uri))
@@ -260,6 +276,9 @@ class LibvirtHypervisor:
         for callback in self._callbacks:
             with suppress(libvirt.libvirtError):
                 self._connection.domainEventDeregisterAny(callback)
+        for callback in self._qemu_callbacks:
+            with suppress(libvirt.libvirtError):
+                libvirt_qemu.qemuMonitorEventDeregister(self._connection, callback)
         with suppress(libvirt.libvirtError):
             self._connection.unregisterCloseCallback()
         with suppress(libvirt.libvirtError):
