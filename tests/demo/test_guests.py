@@ -4,6 +4,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import libvirt
+import libvirt_qemu
 import pytest
 from lxml import etree
 
@@ -93,6 +94,61 @@ def test_tempers_can_be_combined(boot_guest: BootGuest) -> None:
     assert guest.is_running()
 
 
+def test_an_agent_that_drops_is_gone_after_the_first_request(boot_guest: BootGuest) -> None:
+    guest = boot_guest(DemoGuest("drop", "Loses its agent.", Temper(agent="drop")))
+    ask(guest, AGENT)
+    guest.wait_said("guest agent asked to halt: ignored")
+    guest.wait(lambda: not agent_connected(guest.domain), "its agent is gone", OBEYS_WITHIN)
+    assert guest.is_running()
+    guest.domain.shutdownFlags(BUTTON)
+    guest.wait_down(OBEYS_WITHIN)
+
+
+def test_an_agent_may_answer_late(boot_guest: BootGuest) -> None:
+    guest = boot_guest(DemoGuest("late", "Its agent is slow.", Temper(answers=4)))
+    guest.wait(lambda: not _agent_answers(guest, within=2), "its agent stands still", OBEYS_WITHIN)
+    guest.wait_said("the guest agent answers after 4 s")
+    guest.wait(lambda: _agent_answers(guest, within=10), "it answers", 30.0)
+
+
+@pytest.mark.parametrize("on_crash", ["destroy", "preserve"])
+def test_a_guest_that_panics_is_down_or_preserved(boot_guest: BootGuest, on_crash: str) -> None:
+    guest = boot_guest(DemoGuest("panics", "Panics when told to halt.", Temper(halt="panic")), on_crash=on_crash)
+    ask(guest, BUTTON)
+    guest.wait_said("power button asked to halt: disobeyed: panic")
+    state, reason = (
+        (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_CRASHED)
+        if on_crash == "destroy"
+        else (libvirt.VIR_DOMAIN_CRASHED, libvirt.VIR_DOMAIN_CRASHED_PANICKED)
+    )
+    guest.wait(lambda: guest.domain.state() == [state, reason], "it has crashed", OBEYS_WITHIN)
+
+
+def test_a_guest_may_hang_as_it_boots(boot_guest: BootGuest) -> None:
+    guest = boot_guest(DemoGuest("hangs", "Never comes up.", Temper(boot="hang")), wait=False)
+    guest.wait_said("hangs as it boots", 90)
+    guest.domain.shutdownFlags(BUTTON)
+    assert not agent_connected(guest.domain)
+    assert guest.is_running()
+
+
+def test_a_guest_may_panic_as_it_boots(boot_guest: BootGuest) -> None:
+    guest = boot_guest(DemoGuest("dies", "Never comes up.", Temper(boot="panic")), wait=False)
+    guest.wait_down(90)
+    assert "panics as it boots" in guest.serial()
+    assert guest.domain.state() == [libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_CRASHED]
+
+
+def test_the_first_presses_may_be_lost(boot_guest: BootGuest) -> None:
+    guest = boot_guest(DemoGuest("deaf", "Hard of hearing.", Temper(agent="off", deaf=3), agent_channel=False))
+    for presses in (1, 2, 3):
+        guest.domain.shutdownFlags(BUTTON)
+        guest.wait_said("power button asked to halt: ignored", times=presses)
+    guest.domain.shutdownFlags(BUTTON)
+    guest.wait_said("power button asked to halt: obeyed")
+    guest.wait_down(OBEYS_WITHIN)
+
+
 def test_the_agent_can_ask_for_a_reboot(boot_guest: BootGuest) -> None:
     guest = boot_guest("obedient")
     guest.domain.reboot(libvirt.VIR_DOMAIN_REBOOT_GUEST_AGENT)
@@ -132,9 +188,9 @@ def test_guests_outlive_their_libvirtd_and_are_found_again(boot_guest: BootGuest
     guest.wait_down(OBEYS_WITHIN)
 
 
-def _agent_answers(guest: BootedGuest) -> bool:
+def _agent_answers(guest: BootedGuest, within: int = 5) -> bool:
     try:
-        return bool(guest.domain.getTime())
+        return bool(libvirt_qemu.qemuAgentCommand(guest.domain, '{"execute": "guest-ping"}', within, 0))
     except libvirt.libvirtError:
         return False
 

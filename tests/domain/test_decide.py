@@ -8,9 +8,19 @@ from dataclasses import replace
 import pytest
 
 from tests.domain.simulator import accepted, moment, policy_of
-from vms.domain.decide import Call, Finish, Move, Note, Wait, decide, decide_gone, decide_unreachable
+from vms.domain.decide import (
+    Call,
+    Finish,
+    Move,
+    Note,
+    Wait,
+    decide,
+    decide_gone,
+    decide_heard_start,
+    decide_unreachable,
+)
 from vms.domain.observation import DomainState, DownReason, Job, Observation
-from vms.domain.operation import Failure, Operation, Outcome, Stage, Step, StepKind
+from vms.domain.operation import ASKS, Failure, Operation, Outcome, Stage, Step, StepKind
 from vms.domain.power import Action
 
 RUNNING = Observation(DomainState.RUNNING, run_token="ours", agent_channel=True, agent_connected=True)
@@ -36,7 +46,12 @@ def lost(kind: StepKind, at: float = 0) -> Step:
 def op(action: Action, stage: Stage, *steps: Step, token: str | None = "ours", force: bool = False) -> Operation:
     """An operation with this journal, whose guest, if asked, was first asked at 0."""
     new = replace(accepted(action, FORCED if force else PATIENT), stage=stage, steps=steps, run_token=token)
-    return replace(new, deadline_at=moment(20) if new.asked_at else None)
+    return replace(new, asked_at=moment(0), deadline_at=moment(20)) if new.all(*ASKS) else new
+
+
+def brought_down(stage: Stage, how: Outcome, *steps: Step) -> Operation:
+    """A reboot whose VM has gone down already."""
+    return replace(op(Action.REBOOT, stage, ok(StepKind.PREPARE), *steps), brought_down=how)
 
 
 def asked(*steps: Step, force: bool = False) -> Operation:
@@ -44,6 +59,7 @@ def asked(*steps: Step, force: bool = False) -> Operation:
 
 
 ASK, PRESS = Call(StepKind.ASK_AGENT, Stage.WAITING), Call(StepKind.PRESS_BUTTON, Stage.WAITING)
+ASK_ANEW, PRESS_ANEW = replace(ASK, starts_delay=True), replace(PRESS, starts_delay=True)
 PICTURE = Call(StepKind.SCREENSHOT, Stage.DESTROYING)
 DESTROY, START = Call(StepKind.DESTROY, Stage.DESTROYING), Call(StepKind.START, Stage.STARTING)
 RELENT = Call(StepKind.RELENT, Stage.WAITING)
@@ -53,8 +69,8 @@ RELENT = Call(StepKind.RELENT, Stage.WAITING)
 @pytest.mark.parametrize(
     ("journal", "seen", "now", "move"),
     [
-        ([lost(StepKind.ASK_AGENT)], RUNNING, 1, ASK),
-        ([lost(StepKind.ASK_AGENT)] * 2, RUNNING, 1, ASK),
+        ([lost(StepKind.ASK_AGENT)], RUNNING, 1, ASK_ANEW),
+        ([lost(StepKind.ASK_AGENT)] * 2, RUNNING, 1, ASK_ANEW),
         ([lost(StepKind.ASK_AGENT)] * 3, RUNNING, 1, PRESS),
         ([lost(StepKind.ASK_AGENT)] * 3, BARE, 1, Wait(moment(20))),
         ([lost(StepKind.ASK_AGENT)], NO_AGENT, 1, Wait(moment(10))),
@@ -65,7 +81,9 @@ RELENT = Call(StepKind.RELENT, Stage.WAITING)
         ([failed(StepKind.ASK_AGENT)], RUNNING, 0, PRESS),
         ([ok(StepKind.ASK_AGENT)], RUNNING, 9.9, Wait(moment(10))),
         ([ok(StepKind.ASK_AGENT)], RUNNING, 10, PRESS),
-        ([lost(StepKind.PRESS_BUTTON)], NO_AGENT, 1, PRESS),
+        ([lost(StepKind.PRESS_BUTTON)], NO_AGENT, 1, PRESS_ANEW),
+        ([failed(StepKind.ASK_AGENT), lost(StepKind.PRESS_BUTTON)], NO_AGENT, 1, PRESS_ANEW),
+        ([ok(StepKind.ASK_AGENT), lost(StepKind.PRESS_BUTTON, 10)], NO_AGENT, 11, PRESS),
         ([lost(StepKind.PRESS_BUTTON)] * 3, NO_AGENT, 1, Wait(moment(10))),
         ([failed(StepKind.PRESS_BUTTON)], NO_AGENT, 1, Wait(moment(10))),
         ([ok(StepKind.PRESS_BUTTON, 0), ok(StepKind.PRESS_BUTTON, 10)], NO_AGENT, 11, Wait(moment(20))),
@@ -80,14 +98,35 @@ def test_an_agent_that_refused_and_is_still_there_is_not_given_time_for_an_answe
     journal = lost(StepKind.ASK_AGENT), failed(StepKind.ASK_AGENT, 1)
     seen = replace(BARE, agent_connected=True)
     assert decide(asked(*journal, force=True), seen, moment(1)) == PICTURE
-    assert decide(asked(*journal), seen, moment(1)) == RELENT
+    # What would take the run down, or arm it, is not left behind while it may still be on its way.
+    assert decide(asked(*journal), seen, moment(1)) == Wait(moment(5))
+    assert decide(asked(*journal), seen, moment(5)) == RELENT
 
 
 def test_the_first_ask_starts_the_delay_and_no_other() -> None:
     prepared = op(Action.SHUT_DOWN, Stage.ACCEPTED, ok(StepKind.PREPARE))
-    assert decide(prepared, RUNNING, moment(0)) == replace(ASK, starts_delay=True)
-    assert decide(prepared, NO_AGENT, moment(0)) == replace(PRESS, starts_delay=True)
+    assert decide(prepared, RUNNING, moment(0)) == ASK_ANEW
+    assert decide(prepared, NO_AGENT, moment(0)) == PRESS_ANEW
     assert decide(asked(ok(StepKind.PRESS_BUTTON)), RUNNING, moment(1)) == ASK
+
+
+@pytest.mark.behaviour(4, 25)
+@pytest.mark.parametrize("force", [True, False])
+def test_a_guest_that_may_never_have_been_asked_is_asked_after_the_delay_and_given_it_anew(force: bool) -> None:
+    """All workers were dead from before the request was sent until after the delay."""
+    for journal in ([lost(StepKind.ASK_AGENT)], [failed(StepKind.ASK_AGENT), lost(StepKind.PRESS_BUTTON)]):
+        again = replace(ASK if journal[0].answered_at is None else PRESS, starts_delay=True)
+        assert decide(asked(*journal, force=force), RUNNING, moment(60)) == again
+
+
+def test_the_delay_does_not_begin_anew_for_ever_nor_once_a_person_has_ended_it() -> None:
+    for journal in (
+        [lost(StepKind.ASK_AGENT)] * 3,
+        [lost(StepKind.ASK_AGENT), ok(StepKind.FORCE_NOW, 1)],
+        [ok(StepKind.ASK_AGENT), lost(StepKind.PRESS_BUTTON, 10)],
+        [lost(StepKind.ASK_AGENT), failed(StepKind.ASK_AGENT, 1)],
+    ):
+        assert decide(asked(*journal, force=True), RUNNING, moment(20)) == PICTURE
 
 
 @pytest.mark.behaviour(2, 4)
@@ -240,9 +279,30 @@ ARMED = replace(RUNNING, reset_ends_run=True)
 @pytest.mark.behaviour(9)
 def test_a_cancelled_operation_takes_back_a_mark_whose_answer_was_lost() -> None:
     cancelled = replace(op(Action.REBOOT, Stage.ACCEPTED, lost(StepKind.PREPARE), token=None), cancel_requested=True)
-    assert decide(cancelled, ARMED, moment(1)) == Call(StepKind.RELENT, Stage.ACCEPTED)
-    assert decide(cancelled, replace(RUNNING, run_token=None), moment(1)) == Finish(Outcome.CANCELLED)
+    assert decide(cancelled, ARMED, moment(5)) == Call(StepKind.RELENT, Stage.ACCEPTED)
+    assert decide(cancelled, replace(RUNNING, run_token=None), moment(5)) == Finish(Outcome.CANCELLED)
     assert decide(replace(cancelled, steps=()), ARMED, moment(1)) == Finish(Outcome.CANCELLED)
+
+
+@pytest.mark.behaviour(25)
+@pytest.mark.parametrize("kind", [StepKind.PREPARE, StepKind.ASK_AGENT, StepKind.ASK_RESTART, StepKind.PRESS_BUTTON])
+def test_no_run_is_left_behind_or_begun_while_a_call_for_the_old_one_may_be_under_way(kind: StepKind) -> None:
+    """It would arm the new run, or take it down."""
+    cancelled = replace(op(Action.REBOOT, Stage.WAITING, lost(kind, 1), token=None), cancel_requested=True)
+    assert decide(cancelled, ARMED, moment(5.9)) == Wait(moment(6))
+    assert decide(op(Action.SHUT_DOWN, Stage.WAITING, lost(kind, 1)), DOWN, moment(5.9)) == Wait(moment(6))
+    assert isinstance(decide(op(Action.SHUT_DOWN, Stage.WAITING, lost(kind, 1)), DOWN, moment(6)), Finish)
+    down = op(Action.REBOOT, Stage.STARTING, lost(kind, 1), ok(StepKind.WENT_DOWN, 2))
+    assert decide(down, DOWN, moment(5.9)) == Wait(moment(6))
+    assert decide(down, DOWN, moment(6)) == START
+
+
+@pytest.mark.behaviour(25)
+def test_a_power_off_that_names_no_run_is_waited_for_and_one_that_does_is_not() -> None:
+    journal = lost(StepKind.DESTROY, 1), ok(StepKind.WENT_DOWN, 2)
+    cycle = op(Action.POWER_CYCLE, Stage.STARTING, *journal)
+    assert decide(cycle, DESTROYED, moment(3)) == START
+    assert decide(replace(cycle, run_token=None), DESTROYED, moment(3)) == Wait(moment(6))
 
 
 def test_a_new_run_is_not_touched_to_take_anything_back() -> None:
@@ -271,6 +331,75 @@ def test_a_power_off_that_fails_takes_back_what_the_operation_before_it_armed() 
 def test_a_cancel_that_comes_once_the_vm_is_being_powered_off_is_too_late() -> None:
     destroying = op(Action.REBOOT, Stage.DESTROYING, ok(StepKind.PREPARE), failed(StepKind.DESTROY, 5), force=True)
     assert decide(replace(destroying, cancel_requested=True), RUNNING, moment(6)) == DESTROY
+
+
+# A run that was ended before it was looked at
+
+
+@pytest.mark.behaviour(25)
+def test_a_lost_start_that_was_heard_of_is_not_sent_again() -> None:
+    sent = op(Action.REBOOT, Stage.STARTING, lost(StepKind.START, 5))
+    assert decide_heard_start(sent, moment(5.1)) == Note(StepKind.STARTED, Stage.COMING_UP)
+    assert decide_heard_start(sent, moment(4.9)) is None
+    assert decide_heard_start(op(Action.REBOOT, Stage.STARTING), moment(6)) is None
+    assert decide_heard_start(replace(sent, stage=Stage.COMING_UP), moment(6)) is None
+    heard = replace(sent, stage=Stage.COMING_UP, steps=(*sent.steps, ok(StepKind.STARTED, 5.1)))
+    assert decide(heard, DOWN, moment(60)) == Finish(Outcome.FAILED, Failure.WENT_DOWN_AGAIN)
+
+
+# Guests that crash
+
+CRASHED = replace(RUNNING, state=DomainState.PAUSED, crashed=True)
+
+
+def test_a_guest_that_crashed_when_it_was_asked_is_down_but_not_clean() -> None:
+    waiting = op(Action.SHUT_DOWN, Stage.WAITING, ok(StepKind.PREPARE), ok(StepKind.ASK_AGENT))
+    assert decide(waiting, replace(DOWN, down_reason=DownReason.CRASHED), moment(3)) == Finish(Outcome.DONE)
+
+
+@pytest.mark.behaviour(20)
+def test_a_crashed_guest_that_is_preserved_is_waited_for_as_a_paused_one() -> None:
+    journal = ok(StepKind.ASK_AGENT), ok(StepKind.PRESS_BUTTON, 10)
+    assert decide(asked(*journal), CRASHED, moment(15)) == Wait(moment(20))
+    assert decide(asked(*journal), CRASHED, moment(20)) == RELENT
+    assert decide(asked(*journal, force=True), CRASHED, moment(20)) == PICTURE
+    assert decide(op(Action.POWER_CYCLE, Stage.ACCEPTED), CRASHED, moment(0)) == PICTURE
+
+
+@pytest.mark.behaviour(35)
+def test_a_guest_that_crashes_as_it_comes_up_has_not_come_back() -> None:
+    journal = ok(StepKind.START), ok(StepKind.STARTED)
+    coming = replace(op(Action.REBOOT, Stage.COMING_UP, *journal), brought_down=Outcome.CLEAN_AGENT)
+    assert decide(coming, replace(CRASHED, run_token=None), moment(1)) == Finish(Outcome.FAILED, Failure.CRASHED)
+
+
+# Power off of a VM that an operation it overtook had brought down
+
+
+@pytest.mark.behaviour(23)
+@pytest.mark.parametrize(
+    ("overtaken", "reason", "outcome"),
+    [
+        (brought_down(Stage.STARTING, Outcome.CLEAN_ACPI), DownReason.GUEST, Outcome.CLEAN_ACPI),
+        (brought_down(Stage.STARTING, Outcome.FORCED, lost(StepKind.START)), DownReason.DESTROYED, Outcome.FORCED),
+        (brought_down(Stage.STARTING, Outcome.FORCED, ok(StepKind.START)), DownReason.GUEST, Outcome.OTHER_HAND),
+        (asked(ok(StepKind.ASK_AGENT)), DownReason.GUEST, Outcome.CLEAN_AGENT),
+        (asked(ok(StepKind.ASK_AGENT)), DownReason.DESTROYED, Outcome.OTHER_HAND),
+        (op(Action.REBOOT, Stage.DESTROYING, lost(StepKind.DESTROY)), DownReason.DESTROYED, Outcome.FORCED),
+        (op(Action.REBOOT, Stage.ACCEPTED), DownReason.GUEST, Outcome.OTHER_HAND),
+        (op(Action.RUN, Stage.STARTING, lost(StepKind.START), token=None), DownReason.UNKNOWN, Outcome.DONE),
+        (op(Action.SUSPEND, Stage.SAVING, lost(StepKind.SAVE), token=None), DownReason.GUEST, Outcome.OTHER_HAND),
+        (None, DownReason.GUEST, Outcome.OTHER_HAND),
+    ],
+)
+def test_a_power_off_says_how_the_vm_went_down_before_it(
+    overtaken: Operation | None, reason: DownReason, outcome: Outcome
+) -> None:
+    seen = replace(DOWN, down_reason=reason)
+    power_off = replace(op(Action.POWER_OFF, Stage.ACCEPTED, token=None), overtaken=overtaken)
+    assert decide(power_off, seen, moment(9)) == Finish(outcome)
+    power_cycle = replace(power_off, action=Action.POWER_CYCLE)
+    assert decide(power_cycle, seen, moment(9)) == Note(StepKind.WENT_DOWN, Stage.STARTING, outcome)
 
 
 # The hard deadline

@@ -121,6 +121,7 @@ class Vm:
         self.runs = 0 if self.state is DomainState.DOWN and not self.managed_save else 1
         self.run = 0 if self.state is DomainState.DOWN else 1
         self.ended_by_others = 0
+        self.started: list[float] = []
         self._saved: tuple[str | None, bool] = (None, False)
         self.resets = 0
         self.disks = {"/a", "/b"}
@@ -359,6 +360,7 @@ class Vm:
         else:
             self.runs += 1
         self.run = self.runs
+        self.started.append(self.now)
         self._begin_boot()
         return True
 

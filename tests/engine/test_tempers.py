@@ -62,6 +62,10 @@ ROWS = {
     "agent off": Row(Temper(agent=Agent.OFF), ((BUTTON, 0),), Outcome.CLEAN_ACPI),
     "agent without acpi": Row(Temper(acpi=False), ((AGENT, 0),), Outcome.CLEAN_AGENT),
     "agent ignores, no acpi": Row(Temper(agent=Agent.IGNORES, acpi=False), ((AGENT, 0),)),
+    "agent drops": Row(Temper(agent=Agent.DROPS), ((AGENT, 0), (BUTTON, D / 2)), Outcome.CLEAN_ACPI),
+    "agent drops, no acpi": Row(Temper(agent=Agent.DROPS, acpi=False), ((AGENT, 0),)),
+    "panics when told to halt": Row(Temper(told_to_halt=Reaction.PANIC), ((AGENT, 0),), Outcome.DONE),
+    "halts when told to restart": Row(Temper(told_to_reboot=Reaction.HALT), ((AGENT, 0),), Outcome.CLEAN_AGENT),
     "resets when told to halt": Row(Temper(told_to_halt=Reaction.REBOOT), ((AGENT, 0),), Outcome.CLEAN_AGENT),
 }
 CASES = [

@@ -28,7 +28,20 @@ ALL = Capability.AGENT | Capability.DISOBEDIENCE | Capability.SAVE | Capability.
 #: What each driver must declare, which selects its cases.
 CAPABILITIES = {"fake": ALL, "test": Capability.SAVE | Capability.SCREENSHOT, "qemu": ALL}
 
-Kind = Literal["obedient", "acpi", "slow", "stubborn", "refuses", "reboots"]
+Kind = Literal[
+    "obedient",
+    "acpi",
+    "slow",
+    "stubborn",
+    "refuses",
+    "reboots",
+    "drops",
+    "late",
+    "deaf",
+    "panics",
+    "preserved",
+    "hangs",
+]
 Verb = Literal["start", "shutdown", "destroy", "suspend", "undefine"]
 #: Seconds until a slow guest goes down: longer than a request may take.
 SLOW = 8
@@ -62,6 +75,10 @@ class Rig(Protocol):
 
     def close(self) -> None:
         """Leave nothing behind."""
+
+
+def _on_crash(kind: Kind) -> Literal["destroy", "preserve"]:
+    return "preserve" if kind == "preserved" else "destroy"
 
 
 def running(rig: Rig, kind: Kind = "obedient") -> str:
@@ -107,6 +124,12 @@ class FakeRig:
         "stubborn": Temper(agent=Agent.IGNORES, button=False),
         "refuses": Temper(agent=Agent.REFUSES),
         "reboots": Temper(told_to_halt=Reaction.REBOOT),
+        "drops": Temper(agent=Agent.DROPS),
+        "late": Temper(agent_answers=6),
+        "deaf": Temper(agent=Agent.NONE, lost_presses=3),
+        "panics": Temper(told_to_halt=Reaction.PANIC),
+        "preserved": Temper(told_to_halt=Reaction.PANIC),
+        "hangs": Temper(hangs=True),
     }
 
     def __init__(self, daemon: FakeDaemon) -> None:
@@ -118,7 +141,8 @@ class FakeRig:
     def define(self, kind: Kind) -> str:
         self._number += 1
         name, temper = f"{kind}-{self._number}", self._TEMPERS[kind]
-        uuid = self._daemon.control.define(name, temper, running=False, description=f"A {kind} guest")
+        fields = {"description": f"A {kind} guest", "on_crash": _on_crash(kind)}
+        uuid = self._daemon.control.define(name, temper, running=False, **fields)
         self._defined.append(uuid)
         return uuid
 
@@ -276,6 +300,12 @@ class QemuRig(LibvirtRig):
         "slow": demo.Temper(slow=SLOW),
         "stubborn": demo.Temper(agent="ignore", acpi="ignore"),
         "reboots": demo.Temper(halt="reboot"),
+        "drops": demo.Temper(agent="drop"),
+        "late": demo.Temper(answers=6),
+        "deaf": demo.Temper(agent="off", deaf=3),
+        "panics": demo.Temper(halt="panic"),
+        "preserved": demo.Temper(halt="panic"),
+        "hangs": demo.Temper(boot="hang"),
     }
 
     def __init__(self, daemon: PrivateLibvirtd, image: GuestImage, emulator_type: demo.EmulatorType) -> None:
@@ -305,8 +335,12 @@ class QemuRig(LibvirtRig):
             path.unlink()
 
     def xml(self, kind: Kind, identity: str) -> str:
-        guest = demo.DemoGuest(f"{kind}-{identity}", f"A {kind} guest", self._TEMPERS[kind], kind != "acpi")
-        return demo.domain_xml(guest, self._image, uuid=identity, emulator_type=self._emulator_type)
+        guest = demo.DemoGuest(
+            f"{kind}-{identity}", f"A {kind} guest", self._TEMPERS[kind], kind not in ("acpi", "deaf")
+        )
+        return demo.domain_xml(
+            guest, self._image, uuid=identity, emulator_type=self._emulator_type, on_crash=_on_crash(kind)
+        )
 
     def freeze(self, uuid: str) -> None:
         processes = (pid for pid in self._daemon.processes() if pid != self._daemon.pid)

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import libvirt
 import pytest
@@ -108,7 +109,9 @@ def boot_guest(libvirtd: PrivateLibvirtd, guest_image: GuestImage, emulator_type
     """
     booted: list[BootedGuest] = []
 
-    def boot(guest: str | DemoGuest, *, wait: bool = True) -> BootedGuest:
+    def boot(
+        guest: str | DemoGuest, *, wait: bool = True, on_crash: Literal["destroy", "preserve"] = "destroy"
+    ) -> BootedGuest:
         chosen = DEMO_GUESTS[guest] if isinstance(guest, str) else guest
         identity = uuid.uuid4()
         result = BootedGuest(libvirtd, chosen, identity, libvirtd.directory / "serial" / f"{identity}.log")
@@ -121,6 +124,7 @@ def boot_guest(libvirtd: PrivateLibvirtd, guest_image: GuestImage, emulator_type
                 emulator_type=emulator_type,
                 prefix=f"demo-{identity.hex[:4]}-",
                 serial_log=result.serial_log,
+                on_crash=on_crash,
             )
             conn.defineXML(xml)
             booted.append(result)

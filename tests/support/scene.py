@@ -18,6 +18,7 @@ from django.test import Client
 from django.utils import timezone
 
 from vms import tasks
+from vms.domain.configuration import Configuration
 from vms.domain.observation import DomainState
 from vms.domain.operation import Outcome, Stage
 from vms.domain.power import Action, VmStatus
@@ -45,7 +46,7 @@ def _member(name: str, group: str) -> User:
     if not Group.objects.filter(name=group).exists():
         # A test that commits leaves an empty database behind, without what the migrations made.
         import_module("vms.migrations.0002_groups").create_groups(apps, None)
-        import_module("vms.migrations.0008_removal_groups").grant(apps, None)
+        import_module("vms.migrations.0010_removal_groups").grant(apps, None)
     user.groups.add(Group.objects.get(name=group))
     return user
 
@@ -107,6 +108,21 @@ def host(db: None) -> Host:
 MakeVm = Callable[..., VirtualMachine]
 
 
+def configuration(**parts: Any) -> dict[str, Any]:
+    """Return a configuration as it is stored: 4 GiB, 2 CPUs, from disk, an empty CD drive, unless told otherwise."""
+    plain: dict[str, Any] = {"memory": 4 << 30, "vcpus": 2, "boot": ("hd",), "cd_image": ""}
+    return Configuration(**(plain | parts)).as_json()
+
+
+def pending(**parts: Any) -> dict[str, Any]:
+    """Return the fields of a VM that runs with a plain configuration, while another waits for the next cold start."""
+    return {
+        "stored_configuration": configuration(**parts),
+        "running_configuration": configuration(),
+        "pending_count": len(parts),
+    }
+
+
 @pytest.fixture
 def make_vm(host: Host) -> MakeVm:
     """Make a VM in a status, with a guest agent and ACPI unless told otherwise."""
@@ -123,7 +139,10 @@ def make_vm(host: Host) -> MakeVm:
             "agent_connected": running,
             "running_since": timezone.now() - timedelta(days=12) if running else None,
         }
-        return VirtualMachine.objects.create(name=name, status=status, **(defaults | fields))
+        wanted = defaults | fields
+        stored = configuration(**{part: wanted[part] for part in ("description", "memory", "vcpus") if part in wanted})
+        configured = {"stored_configuration": stored, "running_configuration": stored if running else None}
+        return VirtualMachine.objects.create(name=name, status=status, **(configured | wanted))
 
     return make
 

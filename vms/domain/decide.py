@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from vms.domain.bulk import outdated
 from vms.domain.observation import DomainState, DownReason, Job, Observation, is_up
-from vms.domain.operation import ASKS, Failure, Operation, Outcome, Stage, Step, StepKind
+from vms.domain.operation import ASKS, STAGES_IN_FLIGHT, Failure, Operation, Outcome, Stage, Step, StepKind
 from vms.domain.policy import PRESS_AGAIN_EVERY
 from vms.domain.power import Action
 
@@ -26,8 +27,12 @@ MAX_UNANSWERED_ASKS = 3
 MAX_UNANSWERED_MARKS = 2
 #: A disk that another VM uses stays; what is only busy is tried again.
 MAX_DISK_REFUSALS = 3
+#: Calls that would do harm to another run than the one they were meant for; so would a destroy that names no run.
+_STRAY = (StepKind.PREPARE, StepKind.ASK_AGENT, StepKind.ASK_RESTART, StepKind.PRESS_BUTTON)
 #: How often to look at a VM whose change cannot be timed, when no event arrives.
 LOOK_AGAIN = timedelta(seconds=2)
+#: How soon to come back to a host that was serving others.
+LOOK_AGAIN_BUSY = timedelta(seconds=0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,7 @@ class Call:
     """Ask the hypervisor for something; the operation is in `stage` from just before the call.
 
     Attributes:
-        starts_delay: This is the first ask of the guest: the graceful delay is counted from here.
+        starts_delay: This is the first ask that is known to reach the guest: the graceful delay is counted from here.
         target: Which disk it is about, where it is about one.
     """
 
@@ -86,17 +91,37 @@ def decide(op: Operation, seen: Observation, now: datetime) -> Move:
         seen: The VM, looked at just now.
         now: The time of that look.
     """
-    if op.stage is Stage.ENDED:
-        raise ValueError("an operation that has ended has no next move")
+    if op.stage not in STAGES_IN_FLIGHT:
+        raise ValueError("an operation that queues or has ended has no next move")
     move = _next(op, seen, now)
     if now < op.hard_deadline_at:
-        return Wait(min(move.until, op.hard_deadline_at)) if isinstance(move, Wait) else move
-    # What has come true by now counts, however late somebody looks.
-    return move if isinstance(move, Finish) else _leave_running(op, seen, Finish(Outcome.FAILED, Failure.DEADLINE))
+        if isinstance(move, Wait):
+            return Wait(min(move.until, op.hard_deadline_at))
+    elif not isinstance(move, Finish):
+        # What has come true by now counts, however late somebody looks.
+        move = _leave_running(op, seen, Finish(Outcome.FAILED, Failure.DEADLINE))
+    return _once_settled(op, move, now)
+
+
+def _once_settled(op: Operation, move: Move, now: datetime) -> Move:
+    """Wait with what leaves a run behind while an earlier call may still be under way, which would be meant for it.
+
+    A mark that comes late would arm the new run, a request that comes late would take it down.
+    """
+    if isinstance(move, Call) and move.kind not in (StepKind.START, StepKind.RELENT):
+        return move
+    if not isinstance(move, Call | Finish):
+        return move
+    stray = _STRAY if op.run_token else (*_STRAY, StepKind.DESTROY)
+    sent = [step.at for step in op.steps if step.answered_at is None and step.kind in stray]
+    settled_at = max(sent, default=now) + SETTLE
+    return Wait(settled_at) if sent and now < settled_at else move
 
 
 def _next(op: Operation, seen: Observation, now: datetime) -> Move:
     """Return the next move as if there were no hard deadline."""
+    if op.from_queue and not op.cancel_requested and outdated(op.action, seen, now):
+        return Finish(Outcome.FAILED, Failure.CHANGED_IN_QUEUE)
     match op.stage:
         case Stage.STARTING:
             return _starting(op, seen, now)
@@ -117,11 +142,15 @@ def _next(op: Operation, seen: Observation, now: datetime) -> Move:
             return _remove(op, seen, now)
 
 
-def decide_unreachable(op: Operation, now: datetime) -> Move:
-    """Return the next move while the VM's host cannot be reached: wait for it until the hard deadline."""
+def decide_unreachable(op: Operation, now: datetime, *, busy: bool = False) -> Move:
+    """Return the next move while the VM's host cannot be reached: wait for it until the hard deadline.
+
+    Args:
+        busy: It answers, but others are being served just now.
+    """
     if now >= op.hard_deadline_at:
         return Finish(Outcome.FAILED, Failure.HOST_UNREACHABLE)
-    return Wait(min(now + LOOK_AGAIN, op.hard_deadline_at))
+    return Wait(min(now + (LOOK_AGAIN_BUSY if busy else LOOK_AGAIN), op.hard_deadline_at))
 
 
 def decide_gone(op: Operation, now: datetime) -> Move:
@@ -132,6 +161,18 @@ def decide_gone(op: Operation, now: datetime) -> Move:
         return _remove_disks(op, now)
     # Somebody else undefined it, and may have had other plans with its disks: it may run on another host by now.
     return Finish(Outcome.FAILED, Failure.GONE) if op.disks else Finish(Outcome.OTHER_HAND)
+
+
+def decide_heard_start(op: Operation, at: datetime) -> Note | None:
+    """Return what is to be written down when the hypervisor tells that the VM was started at `at`; None for nothing.
+
+    A start whose answer was lost is known by this to have worked, also when its VM is down again by the next look.
+    Not a start with options of its own: another hand's does not serve instead, and only a look tells them apart.
+    """
+    sent = op.last(StepKind.START)
+    if op.stage is not Stage.STARTING or op.options.overrides or sent is None or at < sent.at:
+        return None
+    return Note(StepKind.STARTED, Stage.COMING_UP)
 
 
 def _bring_down(op: Operation, seen: Observation, now: datetime) -> Move:
@@ -147,17 +188,28 @@ def _bring_down(op: Operation, seen: Observation, now: datetime) -> Move:
             return Call(StepKind.PREPARE, op.stage)
         # A hung QEMU takes no token, and is just what Power off is for.
         return _destroy(op, seen, now)
+    hands_off = _hands_off(op, seen, now)
+    if hands_off is not None:
+        return hands_off
+    if op.stage is Stage.DESTROYING or not op.graceful:
+        return _destroy(op, seen, now)
+    return _restart_inside(op, seen, now) if op.inside else _ask_down(op, seen, now)
+
+
+def _hands_off(op: Operation, seen: Observation, now: datetime) -> Move | None:
+    """Return what to do instead with a running VM that is not to be brought down now; None for one that may be."""
     if _another_run(op, seen):
         # It went down and somebody has started it again. A new run is never touched.
         if op.runs_again:
             return Finish(Outcome.OTHER_HAND)
         return Finish(Outcome.FAILED, Failure.STARTED_ELSEWHERE)
+    if op.runs_again and not seen.persistent:
+        # Somebody undefined it: it would be gone with its run, and could not be started again.
+        return _leave_running(op, seen, Finish(Outcome.FAILED, Failure.GONE))
     if seen.job is Job.MIGRATING:
         # Neither half of a VM that is moving is to be touched.
         return Wait(now + LOOK_AGAIN)
-    if op.stage is Stage.DESTROYING or not op.graceful:
-        return _destroy(op, seen, now)
-    return _restart_inside(op, seen, now) if op.inside else _ask_down(op, seen, now)
+    return None
 
 
 def _ask_down(op: Operation, seen: Observation, now: datetime) -> Move:
@@ -170,15 +222,16 @@ def _ask_down(op: Operation, seen: Observation, now: datetime) -> Move:
 
 def _restart_inside(op: Operation, seen: Observation, now: datetime) -> Move:
     """Ask the agent to restart the guest, and wait for that; otherwise fall back to bringing the VM down."""
-    asked = op.last(StepKind.ASK_RESTART)
     if _restarted(op, seen):
         return Note(StepKind.STARTED, Stage.COMING_UP, brought_down=Outcome.GUEST_REBOOTED)
-    if op.deadline_at is not None and now >= op.deadline_at:
+    to_be_asked = seen.agent_connected and _worth_asking(op, StepKind.ASK_RESTART)
+    begins_anew = to_be_asked and _was_never_heard(op)
+    if op.deadline_at is not None and now >= op.deadline_at and not begins_anew:
         return _at_deadline(op, seen, now)
-    if not _may_be_restarting(op) and (not seen.agent_connected or not _worth_asking(op, StepKind.ASK_RESTART)):
+    if not _may_be_restarting(op) and not to_be_asked:
         return Note(StepKind.FALL_BACK, op.stage, falls_back=True)
-    if _worth_asking(op, StepKind.ASK_RESTART) and seen.agent_connected:
-        return Call(StepKind.ASK_RESTART, Stage.WAITING, starts_delay=asked is None)
+    if to_be_asked:
+        return Call(StepKind.ASK_RESTART, Stage.WAITING, starts_delay=begins_anew or op.asked_at is None)
     if not seen.agent_connected and op.last(StepKind.AGENT_LEFT) is None:
         return Note(StepKind.AGENT_LEFT, op.stage)
     return Wait(min(now + LOOK_AGAIN, op.deadline_at) if op.deadline_at is not None else now + LOOK_AGAIN)
@@ -222,15 +275,13 @@ def _ladder(op: Operation, seen: Observation, now: datetime) -> Move:
         raise ValueError(f"{op.action} without a policy")
     if op.policy.force and op.policy.delay == 0:
         return _destroy(op, seen, now)
-    if op.deadline_at is not None and now >= op.deadline_at:
-        return _at_deadline(op, seen, now)
-
-    asked_at = op.asked_at
-    if seen.agent_connected and _worth_asking(op, StepKind.ASK_AGENT):
-        return Call(StepKind.ASK_AGENT, Stage.WAITING, starts_delay=asked_at is None)
     press_at = _next_press(op, now) if seen.acpi else None
-    if press_at is not None and now >= press_at:
-        return Call(StepKind.PRESS_BUTTON, Stage.WAITING, starts_delay=asked_at is None)
+    ask = _due_ask(op, seen, press_at, now)
+    begins_anew = ask is not None and _was_never_heard(op)
+    if op.deadline_at is not None and now >= op.deadline_at and not begins_anew:
+        return _at_deadline(op, seen, now)
+    if ask is not None:
+        return Call(ask, Stage.WAITING, starts_delay=begins_anew or op.asked_at is None)
     if press_at is None and not _may_have_heard(op, seen):
         # Nobody there to ask: no agent that listens, and no power button.
         if op.policy.force:
@@ -238,6 +289,26 @@ def _ladder(op: Operation, seen: Observation, now: datetime) -> Move:
         return _leave_running(op, seen, Finish(Outcome.FAILED, Failure.NO_WAY_TO_ASK))
     moments = [moment for moment in (press_at, op.deadline_at) if moment is not None]
     return Wait(min(moments))
+
+
+def _due_ask(op: Operation, seen: Observation, press_at: datetime | None, now: datetime) -> StepKind | None:
+    """Return how the guest is to be asked now; None when it is not."""
+    if seen.agent_connected and _worth_asking(op, StepKind.ASK_AGENT):
+        return StepKind.ASK_AGENT
+    return StepKind.PRESS_BUTTON if press_at is not None and now >= press_at else None
+
+
+def _was_never_heard(op: Operation) -> bool:
+    """True when no request is known to have reached the guest, because the answer to the last one was lost.
+
+    Whoever repeats it starts the delay anew: all workers may have been dead since just before the request was sent.
+    Not when a person has ended the delay, and not for ever.
+    """
+    asks = op.all(*ASKS)
+    if not asks or any(step.ok for step in asks) or op.last(StepKind.FORCE_NOW) is not None:
+        return False
+    lost = sum(step.answered_at is None for step in asks)
+    return asks[-1].answered_at is None and lost < MAX_UNANSWERED_ASKS
 
 
 def _may_have_heard(op: Operation, seen: Observation) -> bool:
@@ -289,30 +360,47 @@ def _is_down(op: Operation, seen: Observation, now: datetime) -> Move:
     """The VM is down: the end of a shut-down, half of a reboot."""
     if op.action is Action.POWER_OFF and seen.managed_save:
         return _retried(op, StepKind.DISCARD_MEMORY, op.stage, now, Failure.DISCARD_FAILED)
-    how = _how_it_went_down(op, seen)
-    if not op.runs_again:
-        return Finish(how)
     if seen.managed_save:
-        # Somebody suspended it meanwhile. Starting it would bring the old memory back, which is no reboot.
+        # Somebody suspended it meanwhile: its guest has not shut down, and a start would bring the old memory back.
         return Finish(Outcome.FAILED, Failure.SAVED_ELSEWHERE)
-    return Note(StepKind.WENT_DOWN, Stage.STARTING, brought_down=how)
+    how = _how_it_went_down(op, seen)
+    return Note(StepKind.WENT_DOWN, Stage.STARTING, brought_down=how) if op.runs_again else Finish(how)
 
 
 def _how_it_went_down(op: Operation, seen: Observation) -> Outcome:
     destroys = op.all(StepKind.DESTROY)
+    if op.last(StepKind.DISCARD_MEMORY) is not None:
+        return Outcome.DONE
     # A destroy that is not known to have worked may have come too late: the guest had gone down by itself.
     if any(step.ok for step in destroys) or (destroys and seen.down_reason is not DownReason.GUEST):
         return Outcome.FORCED
-    if op.last(StepKind.DISCARD_MEMORY) is not None:
-        return Outcome.DONE
     asked = op.last(*ASKS)
+    if asked is None and op.overtaken is not None:
+        return _how_it_was_down(op.overtaken, seen)
     if asked is None or seen.down_reason in (DownReason.DESTROYED, DownReason.SAVED):
         return Outcome.OTHER_HAND
+    if seen.down_reason is DownReason.CRASHED:
+        # Down as was asked for, but the guest did not get that far by itself: it panicked, or its process died.
+        return Outcome.DONE
     # With both asked, the last one asked is named: the hypervisor does not say which of them the guest heard.
     return Outcome.CLEAN_ACPI if asked.kind is StepKind.PRESS_BUTTON else Outcome.CLEAN_AGENT
 
 
+def _how_it_was_down(overtaken: Operation, seen: Observation) -> Outcome:
+    """How a VM went down which was down already when the operation was overtaken that had acted on it until then."""
+    if any(step.ok for step in overtaken.all(StepKind.START)):
+        return Outcome.OTHER_HAND
+    if overtaken.brought_down is not None:
+        return overtaken.brought_down
+    if overtaken.action is Action.RUN:
+        return Outcome.DONE
+    return _how_it_went_down(overtaken, seen)
+
+
 def _run(op: Operation, seen: Observation, now: datetime) -> Move:
+    if seen.down and op.action is Action.RESUME and not seen.managed_save:
+        # It has no memory any more that could run on.
+        return _ended_meanwhile(seen)
     if seen.down:
         return _starting(op, seen, now)
     if op.action is Action.RUN_ONCE:
@@ -324,8 +412,7 @@ def _run(op: Operation, seen: Observation, now: datetime) -> Move:
 
 def _starting(op: Operation, seen: Observation, now: datetime) -> Move:
     if not seen.down:
-        if op.run_token is not None and seen.run_token == op.run_token:
-            # Only a saved memory that somebody restored brings an ended run back.
+        if _is_old_run(op, seen):
             return Finish(Outcome.FAILED, Failure.SAVED_ELSEWHERE)
         if op.options.overrides and not seen.run_once:
             # Somebody was quicker, and runs it as it is stored.
@@ -339,9 +426,24 @@ def _starting(op: Operation, seen: Observation, now: datetime) -> Move:
     return _retried(op, StepKind.START, Stage.STARTING, now, Failure.START_FAILED)
 
 
+def _is_old_run(op: Operation, seen: Observation) -> bool:
+    """True when the run that was brought down is back: only a saved memory that somebody restored does that."""
+    went_down = op.brought_down is not Outcome.GUEST_REBOOTED
+    return went_down and op.run_token is not None and seen.run_token == op.run_token
+
+
+def _ended_meanwhile(seen: Observation) -> Finish:
+    """End an operation whose VM went down when it was to run."""
+    return Finish(Outcome.FAILED, Failure.SAVED_ELSEWHERE if seen.managed_save else Failure.WENT_DOWN_AGAIN)
+
+
 def _coming_up(op: Operation, seen: Observation, now: datetime) -> Move:
     if seen.down:
-        return Finish(Outcome.FAILED, Failure.WENT_DOWN_AGAIN)
+        return _ended_meanwhile(seen)
+    if _is_old_run(op, seen):
+        return Finish(Outcome.FAILED, Failure.SAVED_ELSEWHERE)
+    if seen.crashed:
+        return Finish(Outcome.FAILED, Failure.CRASHED)
     started = op.last(StepKind.STARTED)
     since = started.at if started is not None else now
     # A VM that somebody paused meanwhile has come back; it just does not run on by our doing.
@@ -371,7 +473,7 @@ def _saving(op: Operation, seen: Observation, now: datetime) -> Move:
 
 def _resuming(op: Operation, seen: Observation, now: datetime) -> Move:
     if seen.down:
-        return Finish(Outcome.FAILED, Failure.WENT_DOWN_AGAIN)
+        return _ended_meanwhile(seen)
     if seen.state is DomainState.RUNNING:
         return Finish(Outcome.DONE if op.last(StepKind.RESUME) is not None else Outcome.OTHER_HAND)
     return _retried(op, StepKind.RESUME, Stage.RESUMING, now, Failure.RESUME_FAILED)

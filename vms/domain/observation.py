@@ -74,6 +74,7 @@ class Observation:
         acpi: The domain has ACPI.
         persistent: It is defined, so it will still be there when it is down.
         job: Long-running job in progress.
+        crashed: The guest crashed, and its run is preserved as it was then; its state is PAUSED.
         reset_ends_run: `on_reboot` of this run is `destroy`: a guest that resets ends the run.
         run_once: This run was started with other than the stored configuration.
         stateless: What this run writes to its disks is dropped when it ends.
@@ -88,6 +89,7 @@ class Observation:
     acpi: bool = True
     persistent: bool = True
     job: Job = Job.NONE
+    crashed: bool = False
     reset_ends_run: bool = False
     run_once: bool = False
     stateless: bool = False
@@ -96,6 +98,11 @@ class Observation:
     def down(self) -> bool:
         """True when no process runs."""
         return self.state is DomainState.DOWN
+
+    @property
+    def left_armed(self) -> bool:
+        """True when a reset by the guest ends a run that bears the portal's mark: perhaps by the portal's doing."""
+        return self.run_token is not None and self.reset_ends_run
 
 
 def is_up(seen: Observation, running_since: datetime | None, now: datetime) -> bool:

@@ -20,6 +20,7 @@ from vms.domain.run_options import AS_STORED, RunOptions
 class Stage(StrEnum):
     """How far an operation is."""
 
+    QUEUED = "queued"
     ACCEPTED = "accepted"
     WAITING = "waiting"
     DESTROYING = "destroying"
@@ -34,6 +35,7 @@ class Stage(StrEnum):
 
 #: One stage a line: where an operation may go from there. An operation may stay in its stage as often as it likes.
 TRANSITIONS: dict[Stage, frozenset[Stage]] = {
+    Stage.QUEUED: frozenset({Stage.ACCEPTED, Stage.ENDED}),
     Stage.ACCEPTED: frozenset(
         {
             Stage.WAITING,
@@ -55,7 +57,11 @@ TRANSITIONS: dict[Stage, frozenset[Stage]] = {
     Stage.REMOVING_DISKS: frozenset({Stage.ENDED}),
     Stage.ENDED: frozenset(),
 }
+#: Where an operation may begin: one of a bulk queues while the bulk has enough in flight.
+FIRST_STAGES = (Stage.QUEUED, Stage.ACCEPTED)
 ACTIVE_STAGES = tuple(stage for stage in Stage if stage is not Stage.ENDED)
+#: Stages in which the VM is acted upon, or is about to be.
+STAGES_IN_FLIGHT = tuple(stage for stage in ACTIVE_STAGES if stage is not Stage.QUEUED)
 #: Stages in which the guest is, or is about to be, given time: Force now, Extend and Cancel make sense only here.
 PATIENT_STAGES = (Stage.ACCEPTED, Stage.WAITING)
 
@@ -104,6 +110,7 @@ class Failure(StrEnum):
     RESUME_FAILED = "resume_failed"
     DISCARD_FAILED = "discard_failed"
     WENT_DOWN_AGAIN = "went_down_again"
+    CRASHED = "crashed"
     SAVED_ELSEWHERE = "saved_elsewhere"
     STARTED_ELSEWHERE = "started_elsewhere"
     NOT_DOWN = "not_down"
@@ -112,6 +119,7 @@ class Failure(StrEnum):
     DISKS_LEFT = "disks_left"
     HOST_UNREACHABLE = "host_unreachable"
     DEADLINE = "deadline"
+    CHANGED_IN_QUEUE = "changed_in_queue"
 
 
 class StepKind(StrEnum):
@@ -139,6 +147,8 @@ class StepKind(StrEnum):
     STARTED = "started"
     GUEST_RESET = "guest_reset"
     """The guest restarted itself in the same run."""
+    RESET_INSTEAD = "reset_instead"
+    """The guest restarted itself instead of going down, which ended its run."""
     AGENT_LEFT = "agent_left"
     FALL_BACK = "fall_back"
     """A restart inside the guest cannot be asked for; the VM is brought down and run again instead."""
@@ -150,6 +160,20 @@ class StepKind(StrEnum):
 
 #: The ways to ask a guest to go down, or to restart.
 ASKS = (StepKind.ASK_AGENT, StepKind.ASK_RESTART, StepKind.PRESS_BUTTON)
+#: Steps that are calls to the hypervisor.
+CALLS = frozenset(
+    {
+        StepKind.PREPARE,
+        *ASKS,
+        StepKind.DESTROY,
+        StepKind.START,
+        StepKind.SAVE,
+        StepKind.RESUME,
+        StepKind.DISCARD_MEMORY,
+        StepKind.RELENT,
+        StepKind.SCREENSHOT,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +205,7 @@ class Operation:
         stage: How far it is.
         policy: Policy in force; None for actions that ask no guest.
         run_token: Token of the run that is to be brought down; None until it was read or written.
+        asked_at: Begin of the graceful delay: when the guest was first asked, as far as is known.
         deadline_at: End of the graceful delay; None until the guest was first asked.
         hard_deadline_at: When the operation ends whatever happens.
         cancel_requested: A person wants it to stop waiting.
@@ -188,7 +213,9 @@ class Operation:
         options: How it starts its VM.
         disks: Sources of the disks that are to go together with the VM.
         brought_down: How the VM went down; None while it has not.
+        from_queue: It has queued and nothing was asked of the VM yet, which may have changed since it was accepted.
         steps: The journal, oldest first.
+        overtaken: The operation on the same VM that this one ended when it was accepted.
     """
 
     action: Action
@@ -196,13 +223,16 @@ class Operation:
     hard_deadline_at: datetime
     policy: Policy | None = None
     run_token: str | None = None
+    asked_at: datetime | None = None
     deadline_at: datetime | None = None
     cancel_requested: bool = False
     inside: bool = False
     options: RunOptions = AS_STORED
     disks: tuple[str, ...] = ()
     brought_down: Outcome | None = None
+    from_queue: bool = False
     steps: tuple[Step, ...] = ()
+    overtaken: Operation | None = None
 
     @property
     def graceful(self) -> bool:
@@ -214,14 +244,9 @@ class Operation:
         """True when the VM is to run at the end."""
         return self.action in RUNNING_ACTIONS
 
-    @property
-    def asked_at(self) -> datetime | None:
-        """When the guest was first asked to go down."""
-        return next((step.at for step in self.steps if step.kind in ASKS), None)
-
-    def all(self, kind: StepKind) -> tuple[Step, ...]:
-        """Return the steps of one kind, oldest first."""
-        return tuple(step for step in self.steps if step.kind is kind)
+    def all(self, *kinds: StepKind) -> tuple[Step, ...]:
+        """Return the steps of these kinds, oldest first."""
+        return tuple(step for step in self.steps if step.kind in kinds)
 
     def last(self, *kinds: StepKind) -> Step | None:
         """Return the newest step of these kinds."""
@@ -262,7 +287,11 @@ ALLOWANCE: dict[Action, timedelta] = {
 
 
 def hard_deadline(action: Action, policy: Policy | None, since: datetime) -> datetime:
-    """Return when an operation ends whatever happens, counted from `since` (accepted, or the guest first asked)."""
+    """Return when an operation ends whatever happens, counted from `since`.
+
+    Args:
+        since: When it was accepted, left the queue, or first asked the guest: the latest of these.
+    """
     delay = timedelta(seconds=policy.delay) if policy else timedelta()
     return since + delay + ALLOWANCE[action]
 
@@ -270,7 +299,8 @@ def hard_deadline(action: Action, policy: Policy | None, since: datetime) -> dat
 def diagram() -> Iterator[str]:
     """Yield the lines of the state diagram in Mermaid's language; `docs/architecture.md` holds what this makes."""
     yield "stateDiagram-v2"
-    yield f"    [*] --> {Stage.ACCEPTED}"
+    for first in FIRST_STAGES:
+        yield f"    [*] --> {first}"
     for stage, targets in TRANSITIONS.items():
         for target in (candidate for candidate in Stage if candidate in targets):
             yield f"    {stage} --> {'[*]' if target is Stage.ENDED else target}"

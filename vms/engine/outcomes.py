@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.models import AnonymousUser, User
 
 from vms import labels
+from vms.domain.observation import DomainState
 from vms.domain.operation import Failure, Outcome, StepKind
 from vms.domain.power import Action
 from vms.engine.records import Code, record
@@ -53,9 +54,10 @@ def _subject(row: Operation) -> str:
 def record_accepted(row: Operation) -> None:
     """Say who asked for what, and why."""
     reason = f" Reason: {row.reason}" if row.reason else ""
+    queues = " It queues until others of the same request have ended." if row.queued else ""
     record(
         _ACCEPTED.get(Action(row.action), Code.ACCEPTED),
-        f"{_subject(row)} was asked for by {row.actor_name}.{reason}",
+        f"{_subject(row)} was asked for by {row.actor_name}.{queues}{reason}",
         vm=row.vm,
         operation=row,
         actor=row.actor,
@@ -74,11 +76,24 @@ def record_steered(row: Operation, kind: StepKind, actor: User | AnonymousUser, 
     )
 
 
-def record_superseded(row: Operation, by: Action, actor: User | AnonymousUser) -> None:
-    """Say that a newer request overtook the operation."""
+def record_dropped(row: Operation, actor: User | AnonymousUser) -> None:
+    """Say that an operation was taken off its queue."""
+    record(
+        Code.CANCEL_REQUESTED,
+        f"{_subject(row)} was cancelled by {actor.get_username()} while it queued. Nothing was asked of the guest.",
+        severity=Event.Severity.WARNING,
+        vm=row.vm,
+        operation=row,
+        actor=actor,
+    )
+
+
+def record_superseded(row: Operation, by: Action, actor: User | AnonymousUser | None) -> None:
+    """Say that a newer request overtook the operation; without an actor it was the portal's own."""
+    by_whom = f"asked for by {actor.get_username()}" if actor is not None else "begun by the portal itself"
     record(
         Code.SUPERSEDED,
-        f"{_subject(row)} was overtaken by {labels.ACTION[by]}, asked for by {actor.get_username()}.",
+        f"{_subject(row)} was overtaken by {labels.ACTION[by]}, {by_whom}.",
         vm=row.vm,
         operation=row,
         actor=actor,
@@ -111,7 +126,7 @@ def record_ended(row: Operation) -> None:
             record(
                 _GAVE_UP[action],
                 f"{_subject(row)} gave up: the guest did not shut down within {_waited(row)} s and its policy does not "
-                "allow to power it off. The VM is still Up.",
+                f"allow to power it off. {_left_as(row)}",
                 severity=Event.Severity.WARNING,
                 vm=row.vm,
                 operation=row,
@@ -141,7 +156,7 @@ def record_ended(row: Operation) -> None:
 def _failed(row: Operation) -> Code:
     action = Action(row.action)
     # A reboot that fails once its VM went down is worse news than one that changed nothing.
-    return Code.COLD_REBOOT_FAILED if action is Action.REBOOT and row.brought_down else _FAILED[action]
+    return Code.COLD_REBOOT_FAILED if action is Action.REBOOT and row.went_down_at else _FAILED[action]
 
 
 def _return(row: Operation) -> str:
@@ -152,6 +167,14 @@ def _return(row: Operation) -> str:
     if row.seconds_to_return is None:
         return f" {proof}."
     return f" {proof}, {row.seconds_to_return:.1f} s after its start."
+
+
+def _left_as(row: Operation) -> str:
+    """Say what a VM is that was given up on, by the last look at it."""
+    row.vm.refresh_from_db(fields=["domain_state"])
+    if row.vm.domain_state == DomainState.PAUSED:
+        return "The VM is paused, or its guest has crashed: only Run or Power off help."
+    return "The VM is still Up."
 
 
 def _waited(row: Operation) -> int:

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from vms.domain.retention import Keep, cutoff
 from vms.engine.records import Code, record
-from vms.models import Event, Mail, Operation, PortalDefaults, VirtualMachine
+from vms.models import Bulk, Event, Mail, Operation, PortalDefaults, VirtualMachine
 
 #: So many rows are deleted in one transaction, and so long others are let in between two, in seconds.
 _AT_ONCE = 200
@@ -40,6 +40,7 @@ class Removed:
 
     events: int = 0
     operations: int = 0
+    bulks: int = 0
     mails: int = 0
     vms: int = 0
     all_of_it: bool = False
@@ -88,6 +89,7 @@ def _kinds(
     mails = Mail.objects.filter(created_at__lt=now - _MAIL_KEPT)
     yield "operations", lambda: _old_operations(operations_before)
     yield "events", lambda: _old_events(events_before)
+    yield "bulks", lambda: _old_bulks(operations_before)
     yield "mails", lambda: mails.exclude(state__in=Mail.UNSENT)
     yield "vms", lambda: _forgotten(operations_before)
 
@@ -105,16 +107,25 @@ def _old_operations(before: datetime | None) -> QuerySet[Operation]:
     unsent = Mail.objects.filter(operation=OuterRef("pk"), state__in=Mail.UNSENT)
     # The age is that of the end; the time of the request has the index.
     ended = Operation.objects.filter(created_at__lt=before, ended_at__lt=before)
-    return ended.filter(Exists(newer) | Q(vm__removed_at__isnull=False), ~Exists(unsent))
+    history = Q(vm__removed_at__isnull=False) | Q(vm__host__removed_at__isnull=False)
+    return ended.filter(Exists(newer) | history, ~Exists(unsent))
+
+
+def _old_bulks(before: datetime | None) -> QuerySet[Bulk]:
+    """Return the bulks whose operations are all gone."""
+    if before is None:
+        return Bulk.objects.none()
+    return Bulk.objects.filter(~Exists(Operation.objects.filter(bulk=OuterRef("pk"))), created_at__lt=before)
 
 
 def _forgotten(before: datetime | None) -> QuerySet[VirtualMachine]:
-    """Return the VMs that were taken off the portal's list and have no history left."""
+    """Return the VMs that were taken off the portal's list, or whose host was, and that have no history left."""
     if before is None:
         return VirtualMachine.objects.none()
     told = Event.objects.filter(vm=OuterRef("pk"))
     done = Operation.objects.filter(vm=OuterRef("pk"))
-    return VirtualMachine.objects.filter(~Exists(told), ~Exists(done), removed_at__lt=before)
+    gone = Q(removed_at__lt=before) | Q(host__removed_at__lt=before)
+    return VirtualMachine.objects.filter(gone, ~Exists(told), ~Exists(done))
 
 
 def _delete(find: Callable[[], QuerySet[Any]]) -> Iterator[int]:

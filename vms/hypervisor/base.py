@@ -111,6 +111,9 @@ class EventKind(StrEnum):
     """The guest agent connected or disconnected."""
     RESET = "reset"
     """The guest restarted itself without its process ending. May arrive several times for one restart."""
+    FINAL_RESET = "final_reset"
+    """The guest restarted itself, which ends this run (`prepare(end_on_reset=True)`); STOPPED follows. Not every host
+    tells of it."""
     UNDEFINED = "undefined"
 
 

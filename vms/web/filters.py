@@ -15,7 +15,7 @@ from vms.domain.power import VmStatus
 from vms.models import VirtualMachine
 
 _FIELDS = {"name": "name", "host": "host__name"}
-_NAMES = ("name", "status", "host", "tag")
+_NAMES = ("name", "status", "host", "tag", "pending")
 
 
 class FilterError(ValueError):
@@ -73,6 +73,8 @@ def _term(field: str, value: str) -> Q:
     if field == "tag":
         # Asked apart: a VM with two such tags is still one VM.
         return Q(pk__in=VirtualMachine.objects.filter(_matches("tags__name", value)).values("pk"))
+    if field == "pending":
+        return _pending(value)
     return _status(value) if field == "status" else _matches(_FIELDS[field], value)
 
 
@@ -84,6 +86,15 @@ def _matches(column: str, pattern: str) -> Q:
     starts, ends = pattern.startswith("*"), pattern.endswith("*")
     lookup = {(True, True): "icontains", (True, False): "iendswith", (False, True): "istartswith"}
     return Q(**{f"{column}__{lookup.get((starts, ends), 'iexact')}": inner})
+
+
+def _pending(value: str) -> Q:
+    waits = Q(pending_count__gt=0) | Q(change_waits=True)
+    if value.lower() in ("yes", _("yes")):
+        return waits
+    if value.lower() in ("no", _("no")):
+        return ~waits
+    raise FilterError(_("“pending=” is either pending=yes or pending=no."))
 
 
 def _status(value: str) -> Q:

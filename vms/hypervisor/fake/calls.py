@@ -10,7 +10,7 @@ from vms.domain.observation import DomainState, DownReason
 from vms.domain.run_options import AS_STORED, RunOptions
 from vms.hypervisor.base import AgentUnavailable, ConfigurationRejected, HypervisorError, RunChanged
 from vms.hypervisor.fake.machine import DRIVER, GUEST, OTHER, Happening, Machine, Run
-from vms.hypervisor.fake.temper import Agent, Reaction
+from vms.hypervisor.fake.temper import ANSWER_LIMIT, Agent, Reaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,13 @@ class Result:
         effect: It made a difference.
         happened: What became of the machine by it.
         value: What the caller is answered.
+        failure: What the caller is answered instead.
     """
 
     effect: bool
     happened: Iterable[Happening] = ()
     value: Any = None
+    failure: HypervisorError | None = None
 
 
 def _prepare(machine: Machine, now: float, token: str, end_on_reset: bool) -> Result:
@@ -53,7 +55,11 @@ def _ask_agent(machine: Machine, now: float, reboot: bool) -> Result:
         raise AgentUnavailable("Guest agent is not responding: QEMU guest agent is not connected")
     if machine.temper.agent is Agent.REFUSES:
         raise AgentUnavailable("internal error: unable to execute QEMU agent command 'guest-shutdown'")
-    return Result(machine.ask_agent(now, Reaction.REBOOT if reboot else Reaction.HALT))
+    still_to_go = machine.temper.agent_answers - ANSWER_LIMIT
+    effect = machine.ask_agent(now + max(0.0, still_to_go), Reaction.REBOOT if reboot else Reaction.HALT)
+    failure = AgentUnavailable(f"the guest agent did not answer within {ANSWER_LIMIT:g} s") if still_to_go > 0 else None
+    leaves = machine.temper.agent is Agent.DROPS
+    return Result(effect, machine.set_agent(now, connected=False) if leaves else (), failure=failure)
 
 
 def _press_button(machine: Machine, now: float) -> Result:
@@ -94,6 +100,8 @@ def _configure(machine: Machine, now: float, values: dict[str, Any], revert: lis
 
 
 def _save(machine: Machine, now: float) -> Result:
+    if machine.run is not None and not machine.persistent:
+        raise HypervisorError("Requested operation is not valid: cannot do managed save for transient domain")
     if machine.run is not None and RunOptions.of(machine.run.options).stateless:
         raise HypervisorError("Requested operation is not valid: a domain with transient disks cannot be saved")
     return Result(_must_run(machine).saved_at is None, machine.begin_save(now, DRIVER))
@@ -163,5 +171,6 @@ HANDS: dict[str, Callable[[Machine, float], Iterable[Happening]]] = {
     "guest_sleep": lambda machine, now: machine.set_state(now, DomainState.SLEEPING, GUEST),
     "agent_connect": lambda machine, now: machine.set_agent(now, connected=True),
     "agent_disconnect": lambda machine, now: machine.set_agent(now, connected=False),
+    "panic": lambda machine, now: machine.panic(now),
     "crash": lambda machine, now: machine.end(now, DownReason.CRASHED, GUEST),
 }

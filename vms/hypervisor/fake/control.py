@@ -27,6 +27,7 @@ Hand = Literal[
     "guest_sleep",
     "agent_connect",
     "agent_disconnect",
+    "panic",
     "crash",
 ]
 
@@ -54,7 +55,8 @@ class FakeControl:
         """Define a domain and return its UUID.
 
         Args:
-            fields: Of `Machine`: uuid, description, memory (bytes), vcpus, on_reboot, disks (see `vms.domain.disks`).
+            fields: Of `Machine`: uuid, description, memory (bytes), vcpus, on_reboot, on_crash, disks (see
+                `vms.domain.disks`).
         """
         template = fields | {"temper": (temper or Temper()).__dict__}
         uuids: list[str] = self._channel.call("define", template=template, names=[name], running=running)

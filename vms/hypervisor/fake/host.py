@@ -15,12 +15,13 @@ from vms.hypervisor.base import DomainNotFound, EventKind, HypervisorError
 from vms.hypervisor.fake.calls import CALLS, HANDS, Result
 from vms.hypervisor.fake.machine import DRIVER, OTHER, Happening, Machine
 from vms.hypervisor.fake.store import Store
-from vms.hypervisor.fake.temper import Temper
+from vms.hypervisor.fake.temper import ANSWER_LIMIT, Temper
 
 _EVENTS = {
     "came_up": EventKind.STARTED,
     "went_down": EventKind.STOPPED,
     "reset": EventKind.RESET,
+    "final_reset": EventKind.FINAL_RESET,
     "agent_connected": EventKind.AGENT,
     "agent_disconnected": EventKind.AGENT,
     "undefined": EventKind.UNDEFINED,
@@ -84,7 +85,7 @@ class FakeHost:
             try:
                 result = CALLS[name](machine, self._now(), **arguments)
                 # In the order of cause and effect: what the call brought about is logged after it.
-                happened = list(result.happened)
+                happened, failure = list(result.happened), result.failure
             except HypervisorError as error:
                 result, happened, failure = Result(effect=False), [], error
             self._store.add(
@@ -102,6 +103,13 @@ class FakeHost:
         if failure is not None:
             raise failure
         return result.value
+
+    def takes(self, name: str, uuid: str | None) -> float:
+        """Return how long a guest makes a call about its domain take, in seconds."""
+        machine = self._machines.get(uuid or "")
+        if machine is None or name != "ask_agent" or machine.run is None or not machine.run.agent_connected:
+            return 0.0
+        return min(machine.temper.agent_answers, ANSWER_LIMIT)
 
     def refuse(self, name: str, uuid: str, text: str, pid: int) -> None:
         """Log a call that was made to fail."""

@@ -6,6 +6,7 @@ guest goes on acting while the daemon is dead, as a QEMU process does without it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,6 +42,9 @@ class Run:
     state: str = DomainState.RUNNING
     token: str | None = None
     agent_connected: bool = False
+    presses: int = 0
+    panics_at: float | None = None
+    crashed: bool = False
     acts_at: float | None = None
     reaction: str | None = None
     saved_at: float | None = None
@@ -52,7 +56,7 @@ class Run:
         """Return when something will happen by itself next."""
         moments = [self.saved_at]
         if self.state == DomainState.RUNNING:
-            moments += [self.agent_at, self.acts_at]
+            moments += [self.agent_at, self.acts_at, self.panics_at]
         return min((moment for moment in moments if moment is not None), default=None)
 
 
@@ -70,6 +74,7 @@ class Machine:
     #: Its disks, as `vms.domain.disks` writes them.
     disks: list[dict[str, str]] = field(default_factory=list)
     on_reboot: str = "restart"
+    on_crash: str = "destroy"
     persistent: bool = True
     temper: Temper = field(default_factory=Temper)
     runs: int = 0
@@ -114,6 +119,7 @@ class Machine:
             "acpi": self.temper.acpi,
             "persistent": self.persistent,
             "job": Job.SAVING if run and run.saved_at is not None else Job.NONE,
+            "crashed": run is not None and run.crashed,
             "reset_ends_run": run is not None and run.on_reboot == "destroy",
             "run_once": run is not None and RunOptions.of(run.options).overrides,
             "stateless": run is not None and RunOptions.of(run.options).stateless,
@@ -157,9 +163,12 @@ class Machine:
     def _boot(self, listens_at: float, now: float) -> Iterator[Happening]:
         if self.run is None:
             return
-        self.run.listens_at = listens_at
-        self.run.acts_at = self.run.reaction = None
-        self.run.agent_at = listens_at + self.temper.agent_late if self.temper.connects else None
+        run = self.run
+        run.listens_at = math.inf if self.temper.hangs else listens_at
+        run.acts_at = run.reaction = None
+        run.presses = 0
+        run.agent_at = listens_at + self.temper.agent_late if self.temper.connects else None
+        run.panics_at = listens_at if self.temper.panics else None
         yield from self.advance(now)
 
     def end(self, now: float, reason: DownReason, by: str) -> Iterator[Happening]:
@@ -173,15 +182,21 @@ class Machine:
     def request(self, now: float, reaction: Reaction) -> bool:
         """Let a guest that listens hear a request, and say whether it makes a difference."""
         run = self.run
-        if run is None or run.acts_at is not None or now < run.listens_at or run.state != DomainState.RUNNING:
+        if run is None or now < run.listens_at or run.state != DomainState.RUNNING:
+            return False
+        acts_at = now + self.temper.slow
+        if run.acts_at is not None and run.acts_at <= acts_at:
             return False
         told = self.temper.told_to_halt if reaction is Reaction.HALT else self.temper.told_to_reboot
-        run.reaction, run.acts_at = told, now + self.temper.slow
+        run.reaction, run.acts_at = told, acts_at
         return True
 
     def press_button(self, now: float) -> bool:
         """Press the power button, and say whether it makes a difference."""
-        return self.temper.acpi and self.temper.button and self.request(now, Reaction.HALT)
+        if self.run is None or now < self.run.listens_at or not (self.temper.acpi and self.temper.button):
+            return False
+        self.run.presses += 1
+        return self.run.presses > self.temper.lost_presses and self.request(now, Reaction.HALT)
 
     def ask_agent(self, now: float, reaction: Reaction) -> bool:
         """Tell the connected agent what to do, and say whether it makes a difference."""
@@ -194,7 +209,7 @@ class Machine:
             return
         if run.on_reboot == "destroy":
             # As QEMU under libvirt has it: the process ends as after a power-down.
-            yield Happening("reset", now, by, run.number, "ends the run")
+            yield Happening("final_reset", now, by, run.number)
             yield from self.end(now, DownReason.GUEST, by)
             return
         yield Happening("reset", now, by, run.number)
@@ -202,6 +217,18 @@ class Machine:
             run.agent_connected = False
             yield Happening("agent_disconnected", now, GUEST, run.number)
         yield from self._boot(now + self.temper.boot, now)
+
+    def panic(self, now: float) -> Iterator[Happening]:
+        """Let the guest's kernel panic: its run ends, or is preserved as it is."""
+        run = self.run
+        if run is None:
+            return
+        run.acts_at = run.reaction = run.panics_at = None
+        if self.on_crash == "preserve":
+            run.state, run.crashed = DomainState.PAUSED, True
+            yield Happening("crashed", now, GUEST, run.number)
+        else:
+            yield from self.end(now, DownReason.CRASHED, GUEST)
 
     def set_state(self, now: float, state: DomainState, by: str) -> Iterator[Happening]:
         """Pause the run, put it to sleep, or let it run on."""
@@ -237,6 +264,8 @@ class Machine:
                 self.managed_save, self.saved_token, self.saved_on_reboot = True, run.token, run.on_reboot
                 self.saved_configuration = run.configuration
                 yield from self.end(due, DownReason.SAVED, DRIVER)
+            elif run.panics_at == due or (run.acts_at == due and run.reaction == Reaction.PANIC):
+                yield from self.panic(due)
             elif run.agent_at == due:
                 yield from self.set_agent(due, connected=True)
             elif run.reaction == Reaction.HALT:

@@ -147,7 +147,7 @@ class Daemon:
             return None
         uuid = arguments.pop("uuid", None)
         self._host.counts[name] += 1
-        if latency := self._faults.latency(name, uuid):
+        if latency := max(self._faults.latency(name, uuid), self._host.takes(name, uuid)):
             await asyncio.sleep(latency)
         await self._faults.held(name, uuid, BEFORE)
         result = await self._carry_out(client, name, uuid, arguments)

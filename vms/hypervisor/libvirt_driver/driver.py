@@ -11,8 +11,11 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import libvirt
+import libvirt_qemu
+import structlog
 
 from vms.domain.configuration import Part
 from vms.domain.run_options import AS_STORED, RunOptions
@@ -36,6 +39,8 @@ from vms.hypervisor.libvirt_driver.errors import translated, translating
 from vms.hypervisor.libvirt_driver.line import SlowLine
 from vms.hypervisor.libvirt_driver.loop import start_event_loop
 from vms.hypervisor.subscriptions import Subscriptions
+
+log = structlog.get_logger(__name__)
 
 #: A host that shows no sign of life for this long is given up: seconds between two signs, and how many may be missed.
 KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 3, 3
@@ -76,6 +81,7 @@ class LibvirtHypervisor:
         self._subscriptions = Subscriptions()
         self._watching = threading.Lock()
         self._callbacks: list[int] = []
+        self._qemu_callbacks: list[int] = []
         self._reason: str | None = None
         try:
             self._connection = self._open()
@@ -251,6 +257,7 @@ class LibvirtHypervisor:
             with translating(), self._watching:
                 if not self._callbacks:
                     self._callbacks = events.register(self._connection, self._subscriptions.tell)
+                    self._qemu_callbacks = self._hear_qemu()
         except HypervisorError:
             subscription.close()
             raise
@@ -258,8 +265,18 @@ class LibvirtHypervisor:
 
     # Inner workings.
 
+    def _hear_qemu(self) -> list[int]:
+        if self._type != "QEMU":
+            return []
+        try:
+            return events.register_qemu(self._connection, self._subscriptions.tell)
+        except libvirt.libvirtError as error:
+            # Some hosts do not let everybody hear QEMU itself. What it tells is for the record alone.
+            log.warning("QEMU's own events are not heard", error=str(error))
+            return []
+
     def _open(self) -> libvirt.virConnect:
-        connection = libvirt.open(self._uri)
+        connection = libvirt.open(_unattended(self._uri))
         with suppress(libvirt.libvirtError):
             connection.setKeepAlive(KEEPALIVE_INTERVAL, KEEPALIVE_COUNT)
         return connection
@@ -269,6 +286,9 @@ class LibvirtHypervisor:
         for callback in self._callbacks:
             with suppress(libvirt.libvirtError):
                 self._connection.domainEventDeregisterAny(callback)
+        for callback in self._qemu_callbacks:
+            with suppress(libvirt.libvirtError):
+                libvirt_qemu.qemuMonitorEventDeregister(self._connection, callback)
         with suppress(libvirt.libvirtError):
             self._connection.unregisterCloseCallback()
         with suppress(libvirt.libvirtError):
@@ -281,6 +301,14 @@ class LibvirtHypervisor:
         closed_by_us, self._reason = self._reason is not None, _CLOSE_REASONS.get(reason, "the connection broke")
         if not closed_by_us:
             self._subscriptions.tell_lost(self._reason)
+
+
+def _unattended(uri: str) -> str:
+    """Have ssh fail rather than ask: nobody sits at the terminal it would find."""
+    parts = urlsplit(uri)
+    if not parts.scheme.endswith("+ssh") or "no_tty=" in parts.query:
+        return uri
+    return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, "no_tty=1")))))
 
 
 def _as_png(picture: bytes) -> bytes:

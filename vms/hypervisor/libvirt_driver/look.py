@@ -137,11 +137,18 @@ def _domain(
             acpi=xml.acpi,
             persistent=persistent,
             job=_job(domain, state, reason) if jobs and not down else Job.NONE,
+            crashed=_has_crashed(state, reason),
             reset_ends_run=not down and xml.on_reboot == "destroy",
             run_once=not down and xml.run_once,
             stateless=not down and xml.stateless,
         ),
     )
+
+
+def _has_crashed(state: int, reason: int) -> bool:
+    """Say whether the guest crashed and its run is preserved."""
+    stopped = state == libvirt.VIR_DOMAIN_PAUSED and reason == libvirt.VIR_DOMAIN_PAUSED_CRASHED
+    return stopped or bool(state == libvirt.VIR_DOMAIN_CRASHED)
 
 
 def _has_managed_save(domain: libvirt.virDomain) -> bool:

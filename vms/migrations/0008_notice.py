@@ -12,7 +12,7 @@ import vms.labels
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("vms", "0005_records"),
+        ("vms", "0007_bulks"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

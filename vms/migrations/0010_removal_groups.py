@@ -29,6 +29,6 @@ def grant(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("vms", "0007_removal")]
+    dependencies = [("vms", "0009_removal")]
 
     operations = [migrations.RunPython(grant, migrations.RunPython.noop)]

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("vms", "0006_notice"),
+        ("vms", "0008_notice"),
     ]
 
     operations = [
