@@ -242,7 +242,7 @@ class StepInline(admin.TabularInline):  # type: ignore[type-arg]
     """An operation's journal."""
 
     model = OperationStep
-    fields = ("number", "kind", "at", "answered_at", "ok", "detail", "actor_name")
+    fields = ("number", "kind", "target", "at", "answered_at", "ok", "detail", "actor_name")
     readonly_fields = fields
     can_delete = False
     extra = 0

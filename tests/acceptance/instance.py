@@ -33,7 +33,7 @@ from vms.models import Event, Host, Operation, OperationStep, VirtualMachine
 DATABASE = "default"
 PASSWORD = "acceptance-password"
 #: Variables of the tests' own surroundings that mean something to a portal.
-_NOT_PASSED_ON = ("PORTAL_", "DJANGO_", "DATABASE_", "REDIS_")
+_NOT_PASSED_ON = ("PORTAL_", "DJANGO_", "DATABASE_", "REDIS_", "EMAIL_")
 _START_TIMEOUT = 60.0
 _STOP_TIMEOUT = 40.0
 
