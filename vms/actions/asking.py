@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from vms import labels, permissions, tasks
+from vms import labels, permissions, queues, tasks
 from vms.actions.common import ATTEMPTS, Actor, Refused
 from vms.actions.verdicts import refusal_text, verdict_for
 from vms.domain.errors import PolicyError
@@ -103,8 +103,12 @@ def request(
     override: Setting | None = None,
     reason: str = "",
     correlation_id: str = "",
+    one_of_many: bool = False,
 ) -> Operation:
     """Accept one action on one VM: what every verb above does.
+
+    Args:
+        one_of_many: It was asked for together with others, which do not hold up what somebody asks for by itself.
 
     Raises:
         PermissionDenied: The actor may not do this to this VM.
@@ -114,7 +118,7 @@ def request(
     permissions.require(permissions.may(actor, action, vm))
     for _ in range(ATTEMPTS):
         try:
-            return _accept(actor, vm, action, override or Setting(), reason, correlation_id)
+            return _accept(actor, vm, action, override or Setting(), reason, correlation_id, one_of_many)
         except (IntegrityError, journal.LostRace):
             # Another request was let in first, or the engine wrote to the operation that was to end. Look anew.
             continue
@@ -122,7 +126,13 @@ def request(
 
 
 def _accept(
-    actor: Actor, vm: VirtualMachine, action: Action, override: Setting, reason: str, correlation_id: str
+    actor: Actor,
+    vm: VirtualMachine,
+    action: Action,
+    override: Setting,
+    reason: str,
+    correlation_id: str,
+    one_of_many: bool,
 ) -> Operation:
     with sync.locked(vm.pk) as locked:
         active = journal.active(locked.pk)
@@ -150,7 +160,8 @@ def _accept(
         if active is not None:
             Operation.objects.filter(pk=active.pk).update(superseded_by=operation)
         # From the commit on, a look finds the operation; where many are accepted, the sweep may have come first.
-        transaction.on_commit(lambda: tasks.wake(locked.pk, since=timezone.now()))
+        queue = queues.DUE if one_of_many else queues.NOW
+        transaction.on_commit(lambda: tasks.wake(locked.pk, queue, since=timezone.now()))
     return operation
 
 

@@ -134,10 +134,13 @@ def _submit(request: Request, action: Action, rows: Sequence[VmRow], form: Actio
     if not 0 < len(correlation_id) <= _LONGEST_CORRELATION_ID:
         correlation_id = str(uuid.uuid4())
     bind_contextvars(correlation_id=correlation_id)
-    return [_submit_one(request, action, row.vm, form, correlation_id) for row in rows]
+    one_of_many = len(rows) > 1
+    return [_submit_one(request, action, row.vm, form, correlation_id, one_of_many=one_of_many) for row in rows]
 
 
-def _submit_one(request: Request, action: Action, vm: VirtualMachine, form: ActionForm, correlation_id: str) -> Result:
+def _submit_one(
+    request: Request, action: Action, vm: VirtualMachine, form: ActionForm, correlation_id: str, *, one_of_many: bool
+) -> Result:
     try:
         operation = actions.request(
             request.user,
@@ -146,6 +149,7 @@ def _submit_one(request: Request, action: Action, vm: VirtualMachine, form: Acti
             override=form.override,
             reason=form.cleaned_data["reason"],
             correlation_id=correlation_id,
+            one_of_many=one_of_many,
         )
     except actions.Refused as refused:
         return Result(vm, refusal=str(refused), in_the_way=refused.operation)
