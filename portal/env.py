@@ -19,6 +19,8 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
+from vms.domain import host_uri
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 #: What a person may set. `SUPERVISED` is set by `./dev run` for the processes it starts.
@@ -38,7 +40,7 @@ SETTINGS = (
     "PORTAL_TRUSTED_ORIGINS",
     "PORTAL_WORKERS",
 )
-SUPERVISED = ("PORTAL_INSTANCE", "PORTAL_OWN_REDIS", "PORTAL_RUN", "PORTAL_VENV")
+SUPERVISED = ("PORTAL_INSTANCE", "PORTAL_OWN_REDIS", "PORTAL_RUN", "PORTAL_VENV", "PORTAL_WORKER_PROCESSES")
 
 LOG_FORMATS = ("console", "json")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -98,6 +100,11 @@ class Config:
     def errors(self) -> list[Problem]:
         """The problems that must be mended before anything may start."""
         return [problem for problem in self.problems if problem.fatal]
+
+    @property
+    def worker_processes(self) -> int:
+        """How many there are: as many as one host may keep busy, and one for the others."""
+        return self.workers + 1
 
     @property
     def broker_url(self) -> str:
@@ -203,9 +210,7 @@ def _url(schemes: tuple[str, ...]) -> Callable[[str], str]:
 
 
 def _libvirt_uri(value: str) -> str:
-    if not urlsplit(value).scheme:
-        raise ValueError(value)
-    return value
+    return host_uri.parse(value).text
 
 
 def _address(value: str) -> str:
@@ -253,7 +258,7 @@ def load(variables: Mapping[str, str] = os.environ) -> Config:
             "PORTAL_LIBVIRT_URI",
             default_libvirt_uri(),
             _libvirt_uri,
-            f"Use a libvirt connection URI, for example {LIBVIRT_SYSTEM} or {LIBVIRT_SESSION}.",
+            f"Use a connection URI as docs/hosts.md has them: {LIBVIRT_SYSTEM}, qemu+ssh://USER@HOST/system, …",
         ),
         workers=reader.read(
             9, "PORTAL_WORKERS", 4, _whole_number(1, 256), "Give the number of worker processes, from 1 to 256."

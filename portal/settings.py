@@ -92,7 +92,10 @@ else:
     # Kept open: a new connection costs more than most of our queries. Checked, so that a restart of PostgreSQL is
     # noticed at the start of a request instead of in its middle.
     DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
-    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+    _options = DATABASES["default"].setdefault("OPTIONS", {})
+    _options.setdefault("connect_timeout", 5)
+    # Milliseconds. As long as a writer waits on SQLite; and a transaction whose process hangs is ended by the server.
+    _options.setdefault("options", "-c lock_timeout=20000 -c idle_in_transaction_session_timeout=30000")
 
 # Redis and Celery ----------------------------------------------------------------------------------------------------
 
@@ -128,6 +131,12 @@ CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
+
+# Hosts ---------------------------------------------------------------------------------------------------------------
+
+# How many worker processes may wait for one host at a time: one that hangs leaves a process for the others.
+HOST_SEATS = PORTAL_CONFIG.worker_processes - 1
+HOST_SEATS_DIRECTORY = str(PORTAL_CONFIG.run / "seats")
 
 # Sign-in and browser security ----------------------------------------------------------------------------------------
 

@@ -15,6 +15,11 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "synchronous=FULL", "synchronous=OFF"
     )
 
+# Threads of a test stand in for any number of workers.
+HOST_SEATS = 64
+_seats = tempfile.TemporaryDirectory(prefix="vm-portal-seats-")
+HOST_SEATS_DIRECTORY = _seats.name
+
 # Passwords in tests protect nothing.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Nobody collects static files for a test: they are found where they lie.

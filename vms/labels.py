@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from django.utils.functional import Promise
@@ -13,8 +14,9 @@ from vms.domain.configuration import BootDevice, Part
 from vms.domain.observation import Proof
 from vms.domain.operation import Failure, Outcome, Stage, StepKind
 from vms.domain.plan import Consequence, PlanKind
-from vms.domain.policy import Origin
+from vms.domain.policy import Option, Origin
 from vms.domain.power import Action, VmStatus
+from vms.domain.run_options import RunOptions
 
 STATUS: dict[VmStatus, Promise] = {
     VmStatus.DOWN: _("Down"),
@@ -45,6 +47,7 @@ ACTION: dict[Action, Promise] = {
 }
 
 STAGE: dict[Stage, Promise] = {
+    Stage.QUEUED: _("Queued"),
     Stage.ACCEPTED: _("Accepted"),
     Stage.WAITING: _("Waiting for the guest"),
     Stage.DESTROYING: _("Powering off"),
@@ -87,6 +90,10 @@ FAILURE: dict[Failure, Promise] = {
     Failure.STARTED_ELSEWHERE: _("The VM went down, and somebody started it again outside the portal; it is running."),
     Failure.HOST_UNREACHABLE: _("The host could not be reached before the operation's deadline."),
     Failure.DEADLINE: _("The operation was not finished before its deadline."),
+    Failure.CHANGED_IN_QUEUE: _(
+        "While this queued, the VM came into a status that does not allow it, so nothing was done to it. Look at its "
+        "status, and ask again if it is still wanted."
+    ),
 }
 
 STEP: dict[StepKind, Promise] = {
@@ -165,8 +172,29 @@ CONSEQUENCE: dict[Consequence, Promise] = {
     ),
     Consequence.ENDS_RUN_ONCE: _("This run was started with other than the stored configuration; that ends with it."),
     Consequence.LOSES_DISK_WRITES: _("The run is stateless: everything it has written to its disks is lost."),
-    Consequence.RUNS_STATELESS: _("The VM is stateless: what it writes to its disks will be dropped when it ends."),
+    Consequence.RUNS_STATELESS: _("The run to come is stateless: what it writes to its disks is dropped when it ends."),
     Consequence.DIFFERS_ONCE: _("For this run only; the stored configuration is not touched."),
+}
+
+OPTION: dict[Option, Promise] = {
+    Option.RESTART_INSIDE: _("Restart inside the guest"),
+    Option.APPLY_ON_GUEST_REBOOT: _("Apply changes when the guest restarts itself"),
+    Option.STATELESS: _("Stateless"),
+}
+
+#: What each option does.
+OPTION_EFFECT: dict[Option, Promise] = {
+    Option.RESTART_INSIDE: _(
+        "Reboot asks the guest agent to restart the guest, and the VM itself runs on. Where no agent is connected, or "
+        "a cold start is needed, the guest is shut down and the VM run again, as without this."
+    ),
+    Option.APPLY_ON_GUEST_REBOOT: _(
+        "While changes wait, a restart from inside the guest becomes a cold start that applies them. A guest that "
+        "shuts itself down meanwhile is run again too: the host does not tell the two apart."
+    ),
+    Option.STATELESS: _(
+        "From the next start on, what a run writes to its disks is dropped when it ends, also by a reboot."
+    ),
 }
 
 PART: dict[Part, Promise] = {
@@ -190,6 +218,7 @@ BOOT_DEVICE: dict[str, Promise] = {
 
 CONFIGURATION_ERROR: dict[str, Promise] = {
     "memory_range": _("Enter whole MiB, from 1 MiB to 16 TiB."),
+    "memory_text": _("Enter memory such as 2 GiB or 1536 MiB; a number alone counts MiB."),
     "vcpus_range": _("Enter a whole number from 1 to 4096."),
     "boot": _("Choose at least one device, each once."),
     "path": _("Enter the absolute path of a file on the host, or nothing."),
@@ -198,6 +227,13 @@ CONFIGURATION_ERROR: dict[str, Promise] = {
     "not_edited_here": _("This part is edited on the host."),
     "needs_kernel": _("An initial RAM disk or a command line needs a kernel."),
 }
+
+
+def exact_memory(size: int) -> str:
+    """Return bytes in GiB where that is a whole number, else in MiB, with every digit that counts."""
+    if size and size % (1 << 30) == 0:
+        return f"{size >> 30} GiB"
+    return f"{(Decimal(size) / (1 << 20)).normalize():f} MiB"
 
 
 def memory(size: int) -> str:
@@ -213,7 +249,7 @@ def memory(size: int) -> str:
 def part_value(part: Part, value: Any) -> str:
     """Return one part of a configuration in words."""
     if part is Part.MEMORY:
-        return memory(value)
+        return exact_memory(value)
     if part is Part.BOOT:
         return ", ".join(str(BOOT_DEVICE.get(device, device)) for device in value) or gettext("not set")
     if part is Part.CD_IMAGE:
@@ -221,6 +257,27 @@ def part_value(part: Part, value: Any) -> str:
     if isinstance(value, list | tuple):
         return "; ".join(value) or gettext("none")
     return str(value) if value != "" else gettext("empty")
+
+
+def run_options(options: RunOptions) -> list[str]:
+    """Return in words what a run does differently."""
+    said = [
+        f"{PART[part]}: {part_value(part, value)}"
+        for part in (Part.CD_IMAGE, Part.MEMORY, Part.VCPUS)
+        if (value := getattr(options, part)) is not None
+    ]
+    said += [
+        f"{PART[part]}: {value}"
+        for part in (Part.KERNEL, Part.INITRD, Part.COMMAND_LINE)
+        if (value := getattr(options, part))
+    ]
+    if options.boot is not None:
+        said.insert(0, gettext("Boots from: %(device)s") % {"device": BOOT_DEVICE[options.boot]})
+    if options.paused:
+        said.append(gettext("Starts paused"))
+    if options.stateless:
+        said.append(str(OPTION[Option.STATELESS]))
+    return said
 
 
 def changed_parts(values: Mapping[str, Any], reverts: Iterable[str]) -> str:
@@ -241,6 +298,7 @@ POLICY_ERROR: dict[str, Promise] = {
     "asks_no_guest": _("This action asks no guest, so no policy applies to it."),
     "range": _("Enter whole seconds from 0 to 3600."),
     "default_range": _("Enter whole seconds from 1 to 3600."),
+    "in_flight_range": _("Enter a whole number from 1 to 1000."),
     "zero_needs_force": _(
         "0 seconds means no wait at all, which is only possible when the VM may be powered off. Tick the checkbox, or "
         "enter at least 1 second."

@@ -8,6 +8,8 @@ changes.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -20,16 +22,25 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from vms import labels
+from vms.domain import bulk, host_uri, policy
 from vms.domain import operation as op
-from vms.domain import policy
-from vms.domain.configuration import Change, Configuration, pending
+from vms.domain.configuration import Change, Configuration, Part, pending
 from vms.domain.observation import DomainState, DownReason, Job, Observation, Proof
 from vms.domain.power import Action, VmStatus
 from vms.domain.run_options import RunOptions
 
 _ENDED = op.Stage.ENDED.value
+_QUEUED = op.Stage.QUEUED.value
 #: No picture of a screen is kept that is larger, in bytes.
 SCREEN_LIMIT = 4 * 1024 * 1024
+
+
+class HostQuerySet(models.QuerySet["Host"]):
+    """Hosts, by whether the portal manages them."""
+
+    def managed(self) -> HostQuerySet:
+        """Those that were not removed."""
+        return self.filter(removed_at__isnull=True)
 
 
 class Host(models.Model):
@@ -42,8 +53,10 @@ class Host(models.Model):
         CONNECTED = "connected", _("Connected")
         UNREACHABLE = "unreachable", _("Unreachable")
 
-    name = models.CharField(_("name"), max_length=255, unique=True)
-    uri = models.CharField(_("connection URI"), max_length=500, unique=True, help_text=_("For example qemu:///system"))
+    name = models.CharField(_("name"), max_length=255)
+    uri = models.CharField(
+        _("connection URI"), max_length=host_uri.LONGEST, unique=True, help_text=_("For example qemu:///system")
+    )
     state = models.CharField(_("state"), max_length=16, choices=State.choices, default=State.NEW, editable=False)
     error = models.TextField(_("last error"), blank=True, editable=False)
     hostname = models.CharField(_("host name"), max_length=255, blank=True, editable=False)
@@ -55,18 +68,71 @@ class Host(models.Model):
         help_text=_("The watcher renews this; once it has passed, nobody hears the host's events."),
     )
     connected_at = models.DateTimeField(_("connected since"), null=True, editable=False)
+    #: A host that was removed keeps its row, because the history of its VMs hangs on it.
+    removed_at = models.DateTimeField(_("removed"), null=True, editable=False)
+
+    objects = HostQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]
         verbose_name = _("host")
         verbose_name_plural = _("hosts")
+        constraints = [
+            # Not so its URI: a removed host that is added again is the same host, with its VMs and their history.
+            models.UniqueConstraint(fields=["name"], condition=Q(removed_at__isnull=True), name="host_name_once"),
+        ]
 
     def __str__(self) -> str:
         return self.name
 
 
+class HostCheck(models.Model):
+    """One test of a connection, asked for by somebody who wants to add or change a host; done by the watcher.
+
+    What was asked for is kept with it, so that what is added afterwards is what was tested.
+    """
+
+    class State(models.TextChoices):
+        """How far it is."""
+
+        WAITING = "waiting", _("Waiting")
+        RUNNING = "running", _("Connecting")
+        PASSED = "passed", _("It works")
+        FAILED = "failed", _("It does not work")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    host = models.ForeignKey(
+        Host, null=True, on_delete=models.CASCADE, related_name="checks", help_text=_("The one that is to be changed.")
+    )
+    name = models.CharField(_("name"), max_length=255)
+    uri = models.CharField(_("connection URI"), max_length=host_uri.LONGEST)
+    state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.WAITING, db_index=True)
+    error = models.TextField(_("error"), blank=True)
+    hostname = models.CharField(_("host name"), max_length=255, blank=True)
+    version = models.CharField(_("version"), max_length=255, blank=True)
+    vm_count = models.PositiveIntegerField(_("VMs"), default=0)
+    created_at = models.DateTimeField(_("asked for"), default=timezone.now, db_index=True)
+    started_at = models.DateTimeField(_("started"), null=True)
+    ended_at = models.DateTimeField(_("ended"), null=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        verbose_name = _("connection test")
+        verbose_name_plural = _("connection tests")
+        # Whoever may add hosts may test connections.
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.uri}"
+
+    @property
+    def ended(self) -> bool:
+        """True once its result is there."""
+        return self.state in (self.State.PASSED, self.State.FAILED)
+
+
 class PortalDefaults(models.Model):
-    """The power-down policy of VMs that have not set their own. One row."""
+    """The power-down policy of VMs that have not set their own, and the cap of bulks. One row."""
 
     id = models.SmallAutoField(primary_key=True)
     force = models.BooleanField(_("power off if the guest does not shut down in time"), default=policy.FACTORY_FORCE)
@@ -76,6 +142,12 @@ class PortalDefaults(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(policy.MAX_DELAY)],
         help_text=_("Seconds to wait for the guest, 1 to 3600."),
     )
+    bulk_in_flight = models.PositiveIntegerField(
+        _("virtual machines of one request at a time"),
+        default=bulk.FACTORY_IN_FLIGHT,
+        validators=[MinValueValidator(1), MaxValueValidator(bulk.MAX_IN_FLIGHT)],
+        help_text=_("1 to 1000. At most so many of one request are worked on at a time; the rest queue."),
+    )
 
     class Meta:
         verbose_name = _("portal defaults")
@@ -84,6 +156,9 @@ class PortalDefaults(models.Model):
             models.CheckConstraint(condition=Q(id=1), name="portal_defaults_one_row"),
             models.CheckConstraint(
                 condition=Q(graceful_delay__range=(1, policy.MAX_DELAY)), name="portal_defaults_delay_range"
+            ),
+            models.CheckConstraint(
+                condition=Q(bulk_in_flight__range=(1, bulk.MAX_IN_FLIGHT)), name="portal_defaults_in_flight_range"
             ),
         ]
 
@@ -218,11 +293,27 @@ class VirtualMachine(models.Model):
         """What the next cold start will use."""
         return Configuration.of(self.stored_configuration)
 
+    def upcoming(self, waiting: Iterable[ConfigurationChange]) -> Configuration:
+        """What the next cold start will use once the host has stored the changes that wait for it, oldest first."""
+        fields, running = self.stored.as_json(), self.running_configuration or {}
+        for change in waiting:
+            fields |= change.values | {part: running[part] for part in change.reverts if part in running}
+        return Configuration.of(fields)
+
     @property
     def pending(self) -> tuple[Change, ...]:
         """What the next cold start will change."""
-        running = self.running_configuration
-        return pending(Configuration.of(running) if running is not None else None, self.stored)
+        return self.pending_with(())
+
+    def pending_with(self, waiting: Sequence[ConfigurationChange]) -> tuple[Change, ...]:
+        """What it will change once the host has stored the changes that wait for it, oldest first."""
+        if self.running_configuration is None:
+            return ()
+        running, upcoming = Configuration.of(self.running_configuration), self.upcoming(waiting)
+        if any(Part.DESCRIPTION in change.values for change in waiting):
+            # The host gives it to the running VM too: it needs no cold start.
+            running = replace(running, description=upcoming.description)
+        return pending(running, upcoming)
 
     @property
     def seen(self) -> Observation:
@@ -241,12 +332,51 @@ class VirtualMachine(models.Model):
         )
 
 
+class Bulk(models.Model):
+    """One action on several VMs, asked for at once. Its operations are in flight up to a cap; the others queue."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    action = models.CharField(_("action"), max_length=16, choices=labels.action_choices)
+    asked_for = models.PositiveIntegerField(_("virtual machines asked for"))
+    cap = models.PositiveIntegerField(_("at most in flight"))
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", verbose_name=_("asked by")
+    )
+    actor_name = models.CharField(_("asked by"), max_length=150)
+    reason = models.CharField(_("reason"), max_length=500, blank=True)
+    correlation_id = models.CharField(_("correlation id"), max_length=36, db_index=True)
+    created_at = models.DateTimeField(_("accepted"), default=timezone.now, db_index=True)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        verbose_name = _("bulk request")
+        verbose_name_plural = _("bulk requests")
+        constraints = [
+            models.CheckConstraint(condition=Q(cap__range=(1, bulk.MAX_IN_FLIGHT)), name="bulk_cap_range"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()} × {self.asked_for}"
+
+    def get_absolute_url(self) -> str:
+        """Return the address of the bulk's page."""
+        return reverse("bulk_detail", args=[self.pk])
+
+
 class OperationQuerySet(models.QuerySet["Operation"]):
     """Operations, by how far they are."""
 
     def active(self) -> OperationQuerySet:
-        """Those that have not ended."""
+        """Those that have not ended, queued ones included."""
         return self.exclude(stage=_ENDED)
+
+    def queued(self) -> OperationQuerySet:
+        """Those that wait for others of their bulk to end."""
+        return self.filter(stage=_QUEUED)
+
+    def in_flight(self) -> OperationQuerySet:
+        """Those whose VM is acted upon, or about to be."""
+        return self.exclude(stage__in=(_QUEUED, _ENDED))
 
 
 class Operation(models.Model):
@@ -271,6 +401,14 @@ class Operation(models.Model):
     reason = models.CharField(_("reason"), max_length=500, blank=True)
     correlation_id = models.CharField(_("correlation id"), max_length=36, db_index=True)
 
+    bulk = models.ForeignKey(
+        Bulk, null=True, on_delete=models.PROTECT, related_name="operations", verbose_name=_("bulk request")
+    )
+    #: Its place in the list that was asked for, from 1: the order of the queue.
+    bulk_position = models.PositiveIntegerField(null=True)
+    was_queued = models.BooleanField(default=False)
+    left_queue_at = models.DateTimeField(_("left the queue"), null=True)
+
     requested_force = models.BooleanField(_("requested force"), null=True)
     requested_delay = models.PositiveIntegerField(_("requested delay"), null=True)
     force = models.BooleanField(_("force"), null=True)
@@ -289,6 +427,7 @@ class Operation(models.Model):
     created_at = models.DateTimeField(_("accepted"), default=timezone.now, db_index=True)
     asked_at = models.DateTimeField(_("guest first asked"), null=True)
     deadline_at = models.DateTimeField(_("end of the graceful delay"), null=True)
+    #: Counted anew when it leaves the queue, and when its guest is first asked.
     hard_deadline_at = models.DateTimeField(_("hard deadline"))
     went_down_at = models.DateTimeField(_("went down"), null=True)
     started_at = models.DateTimeField(_("started"), null=True)
@@ -322,11 +461,18 @@ class Operation(models.Model):
                 | Q(force__isnull=False, delay__isnull=False),
                 name="operation_graceful_has_policy",
             ),
+            models.CheckConstraint(
+                condition=~Q(stage=_QUEUED) | Q(bulk__isnull=False, was_queued=True, left_queue_at__isnull=True),
+                name="operation_queues_in_its_bulk",
+            ),
+            models.UniqueConstraint(fields=["bulk", "bulk_position"], name="operation_one_per_place_in_bulk"),
         ]
         indexes = [
             # What the sweep asks every second.
             models.Index(fields=["wake_at"], condition=~Q(stage=_ENDED), name="operation_due"),
             models.Index(F("vm"), F("created_at").desc(), name="operation_newest_of_vm"),
+            # Which bulks have a queue, and who is next in it.
+            models.Index(fields=["bulk", "bulk_position"], condition=Q(stage=_QUEUED), name="operation_queue"),
         ]
 
     def __str__(self) -> str:
@@ -340,6 +486,21 @@ class Operation(models.Model):
     def active(self) -> bool:
         """True until it has ended."""
         return self.stage != op.Stage.ENDED
+
+    @property
+    def queued(self) -> bool:
+        """True while it waits for others of its bulk to end."""
+        return self.stage == op.Stage.QUEUED
+
+    @property
+    def never_began(self) -> bool:
+        """True when it queues, or ended while it did: nothing was asked of its VM."""
+        return self.was_queued and self.left_queue_at is None
+
+    @property
+    def began_at(self) -> datetime:
+        """When it could begin: accepted, or later, when it left the queue."""
+        return self.left_queue_at or self.created_at
 
     @property
     def succeeded(self) -> bool:
@@ -358,8 +519,8 @@ class Operation(models.Model):
 
     @property
     def seconds_to_go_down(self) -> float | None:
-        """Seconds until it was down: from when its guest was first asked, or from the request where it was not."""
-        return _seconds(self.asked_at or self.created_at, self.went_down_at)
+        """Seconds until it was down: from when its guest was first asked, or from its beginning where it was not."""
+        return _seconds(self.asked_at or self.began_at, self.went_down_at)
 
     @property
     def seconds_down(self) -> float | None:
@@ -392,6 +553,25 @@ class Operation(models.Model):
             force_origin=policy.Origin(self.force_origin),
             delay_origin=policy.Origin(self.delay_origin),
         )
+
+
+class BulkRefusal(models.Model):
+    """A VM of a bulk that its action was not accepted for, and why."""
+
+    bulk = models.ForeignKey(Bulk, on_delete=models.CASCADE, related_name="refusals")
+    vm = models.ForeignKey(
+        VirtualMachine, on_delete=models.CASCADE, related_name="+", verbose_name=_("virtual machine")
+    )
+    position = models.PositiveIntegerField()
+    reason = models.TextField(_("reason"))
+    in_the_way = models.ForeignKey(Operation, null=True, on_delete=models.SET_NULL, related_name="+")
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [models.UniqueConstraint(fields=["bulk", "vm"], name="bulk_refuses_vm_once")]
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 def _seconds(start: datetime | None, end: datetime | None) -> float | None:
@@ -442,6 +622,18 @@ class OperationStep(models.Model):
         return f"{self.number}. {self.get_kind_display()}"
 
 
+class ConfigurationChangeQuerySet(models.QuerySet["ConfigurationChange"]):
+    """Changes of configurations, by what became of them."""
+
+    def waiting_for(self, vms: Iterable[VirtualMachine]) -> dict[uuid.UUID, list[ConfigurationChange]]:
+        """Return what the hosts have not stored yet of these VMs, oldest first; no query where nothing waits."""
+        found: dict[uuid.UUID, list[ConfigurationChange]] = {vm.pk: [] for vm in vms if vm.change_waits}
+        if found:
+            for change in self.filter(vm__in=found, state=ConfigurationChange.State.WAITING).order_by("id"):
+                found[change.vm_id].append(change)
+        return found
+
+
 class ConfigurationChange(models.Model):
     """A person's change of what is stored of a VM, until the host has taken it. Written by vms.engine.configuring."""
 
@@ -464,6 +656,8 @@ class ConfigurationChange(models.Model):
     next_at = models.DateTimeField(null=True, default=timezone.now)
     error = models.TextField(blank=True)
     ended_at = models.DateTimeField(null=True)
+
+    objects = ConfigurationChangeQuerySet.as_manager()
 
     class Meta:
         ordering = ["id"]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
 import structlog
 from celery import shared_task
+from django.dispatch import receiver
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from vms import queues
 from vms.engine import advance as engine
+from vms.engine import bulk
 from vms.engine import sweep as sweeping
 
 log = structlog.get_logger(__name__)
@@ -27,8 +30,18 @@ def advance(vm_id: str, since: str | None = None) -> None:
 def sweep() -> None:
     """Wake every operation that is due. Beat sends this every second."""
     now = timezone.now()
-    for vm_id in sweeping.due():
-        if not wake(vm_id, queues.DUE, since=now):
+    _wake_all(sweeping.due(), now)
+
+
+@receiver(bulk.released)
+def wake_released(vm_ids: Iterable[UUID], **_: object) -> None:
+    """Wake operations that have just left the queue of their bulk."""
+    _wake_all(vm_ids, timezone.now())
+
+
+def _wake_all(vm_ids: Iterable[UUID], since: datetime) -> None:
+    for vm_id in vm_ids:
+        if not wake(vm_id, queue=queues.DUE, since=since):
             # Each attempt may take a second. They all come due again.
             return
 

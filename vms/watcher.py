@@ -16,6 +16,7 @@ from uuid import UUID
 
 import structlog
 from django.db import close_old_connections
+from django.db import connections as databases
 from django.utils import timezone
 
 from vms import queues, tasks
@@ -35,6 +36,8 @@ _SIGN_OF_LIFE_EVERY = 1.0
 _LIST_EVERY = timedelta(seconds=10)
 _LISTING_SHARE = 0.05
 _RECONNECT_AFTER = 1.0
+#: A connection may take this long, in seconds: far hosts are slow to log in to, and nobody waits for this thread.
+_CONNECT_LIMIT = 15.0
 _LOOK_FOR_HOSTS_EVERY = 2.0
 
 
@@ -46,6 +49,8 @@ class HostWatcher(threading.Thread):
         self.host = host
         self._events: queue.Queue[DomainEvent] = queue.Queue()
         self._lost = threading.Event()
+        self._lost_reason = ""
+        self.connected = False
         self._stop_asked = threading.Event()
 
     def stop(self) -> None:
@@ -55,18 +60,30 @@ class HostWatcher(threading.Thread):
 
     def run(self) -> None:
         """Connect, listen, and start over when the connection is lost."""
-        while not self._stop_asked.is_set():
-            try:
-                self._listen()
-            except HypervisorError as error:
-                self._tell_unreachable(str(error))
-            except Exception:
-                # A database that is away, say: the host is listed anew once it is back.
-                log.exception("watching failed; starting over", host=self.host.name)
-            connections.forget(self.host.uri)
-            self._stop_asked.wait(_RECONNECT_AFTER)
+        try:
+            while not self._stop_asked.is_set():
+                self._listen_once()
+                connections.forget(self.host.uri)
+                self._stop_asked.wait(_RECONNECT_AFTER)
+        finally:
+            connections.release(self.host.uri)
+            # This thread's own; nobody else would close it.
+            databases.close_all()
+
+    def _listen_once(self) -> None:
+        try:
+            self._listen()
+        except HypervisorError as error:
+            self._tell_unreachable(str(error))
+        except Exception:
+            # A database that is away, say: the host is listed anew once it is back.
+            log.exception("watching failed; starting over", host=self.host.name)
+            close_old_connections()
 
     def _tell_unreachable(self, error: str) -> None:
+        if self._stop_asked.is_set():
+            # Nobody asks this thread any more; another may watch the host by now.
+            return
         log.warning("host unreachable", host=self.host.name, error=error)
         try:
             sync.unreachable(self.host, error)
@@ -74,13 +91,14 @@ class HostWatcher(threading.Thread):
             log.exception("could not write down that a host is away", host=self.host.name)
 
     def _listen(self) -> None:
-        hypervisor = connections.get(self.host.uri)
+        hypervisor = connections.get(self.host.uri, _CONNECT_LIMIT)
         self._lost.clear()
         self._events = queue.Queue()
         # Listen first, list then: what happens in between is heard.
         watch: Watch = hypervisor.watch(self._events.put, self._on_lost)
         try:
             sync.connected(self.host, hypervisor.info())
+            self.connected = True
             listed_at = timezone.now()
             self._list()
             # From now on, a domain that was not known is news.
@@ -93,8 +111,8 @@ class HostWatcher(threading.Thread):
                     began_at = timezone.now()
                     self._list()
                     list_at = self._next_listing(began_at)
-            if self._lost.is_set() and not self._stop_asked.is_set():
-                self._tell_unreachable("the connection was lost")
+            if self._lost.is_set():
+                self._tell_unreachable(self._lost_reason)
         finally:
             watch.close()
 
@@ -105,6 +123,7 @@ class HostWatcher(threading.Thread):
 
     def _on_lost(self, reason: str) -> None:
         log.warning("connection lost", host=self.host.name, reason=reason)
+        self._lost_reason = reason
         self._lost.set()
 
     def _list(self) -> None:
@@ -141,7 +160,7 @@ class HostWatcher(threading.Thread):
         vm = VirtualMachine.objects.filter(host=self.host, uuid=UUID(event.uuid)).first()
         if vm is None:
             return event.kind is EventKind.UNDEFINED
-        operation = Operation.objects.filter(vm=vm).active().only("correlation_id", "inside", "stage").first()
+        operation = Operation.objects.filter(vm=vm).in_flight().only("correlation_id", "inside", "stage").first()
         self._write_down(vm, event, operation)
         if operation is not None:
             names = {"operation": str(operation.pk), "correlation_id": operation.correlation_id}
@@ -184,7 +203,7 @@ class HostWatcher(threading.Thread):
             log.warning("domain cannot be looked at", vm=str(vm.pk), error=str(error))
         else:
             sync.apply(vm, domain, at)
-            if guest_restart.untended(vm) or Operation.objects.filter(vm=vm).active().exists():
+            if guest_restart.untended(vm) or Operation.objects.filter(vm=vm).in_flight().exists():
                 self._wake(vm.pk)
 
     def _wake(self, vm_id: UUID, queue: str = queues.NOW) -> None:
@@ -205,22 +224,29 @@ class Watcher:
 
     def run(self) -> None:
         """Watch until told to stop."""
-        while not self._stop_asked.is_set():
-            try:
-                self._follow(list(Host.objects.all()))
-            except Exception:
-                log.exception("could not read the hosts; trying again")
-            close_old_connections()
-            self._stop_asked.wait(_LOOK_FOR_HOSTS_EVERY)
-        self._follow([])
+        try:
+            while not self._stop_asked.is_set():
+                try:
+                    self._follow(list(Host.objects.managed()))
+                except Exception:
+                    log.exception("could not read the hosts; trying again")
+                close_old_connections()
+                self._stop_asked.wait(_LOOK_FOR_HOSTS_EVERY)
+            self._follow([])
+        finally:
+            databases.close_all()
 
     def _follow(self, hosts: list[Host]) -> None:
         wanted = {host.pk: host for host in hosts}
         for pk, watcher in list(self._watchers.items()):
             host = wanted.get(pk)
-            if host is None or host.uri != watcher.host.uri or not watcher.is_alive():
+            # A host that is new again was removed and added, or changed and changed back, between two looks.
+            begun_anew = host is not None and host.state == Host.State.NEW and watcher.connected
+            if host is None or host.uri != watcher.host.uri or begun_anew or not watcher.is_alive():
                 watcher.stop()
                 del self._watchers[pk]
+            else:
+                watcher.host.name = host.name
         for pk, host in wanted.items():
             if pk not in self._watchers:
                 self._watchers[pk] = HostWatcher(host)

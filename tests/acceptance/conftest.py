@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.acceptance.instance import Instance
 from tests.support.fake import FakeDaemon
 from tests.support.guests import BootedGuest, boot_all
 from tests.support.libvirtd import PrivateLibvirtd
+from tests.support.postgres import is_postgres, new_database
 from vms.demo.guests import DEMO_GUESTS, EmulatorType
 from vms.demo.image import GuestImage
 
@@ -41,9 +43,22 @@ def fake_host(workspace: Path) -> Iterator[FakeDaemon]:
 
 
 @pytest.fixture(scope="module")
-def portal(workspace: Path, fake_host: FakeDaemon, django_db_blocker: DjangoDbBlocker) -> Iterator[Instance]:
+def database_url() -> Iterator[str]:
+    """The DATABASE_URL of one instance: a database of its own where the tests run on PostgreSQL, else empty."""
+    server = os.environ.get("DATABASE_URL", "")
+    if not is_postgres(server):
+        yield ""
+        return
+    with new_database(server) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def portal(
+    workspace: Path, fake_host: FakeDaemon, database_url: str, django_db_blocker: DjangoDbBlocker
+) -> Iterator[Instance]:
     """A portal that manages the fake host; the models read its database."""
-    yield from _running(Instance(workspace / "home", fake_host.uri), django_db_blocker)
+    yield from running(Instance(workspace / "home", fake_host.uri, database_url), django_db_blocker)
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +71,18 @@ def demo_guests(
 
 @pytest.fixture(scope="module")
 def real_portal(
-    workspace: Path, libvirtd: PrivateLibvirtd, demo_guests: dict[str, BootedGuest], django_db_blocker: DjangoDbBlocker
+    workspace: Path,
+    libvirtd: PrivateLibvirtd,
+    demo_guests: dict[str, BootedGuest],
+    database_url: str,
+    django_db_blocker: DjangoDbBlocker,
 ) -> Iterator[Instance]:
     """A portal that manages the demo guests; the models read its database."""
-    yield from _running(Instance(workspace / "home", libvirtd.uri), django_db_blocker)
+    yield from running(Instance(workspace / "home", libvirtd.uri, database_url), django_db_blocker)
 
 
-def _running(instance: Instance, blocker: DjangoDbBlocker) -> Iterator[Instance]:
+def running(instance: Instance, blocker: DjangoDbBlocker) -> Iterator[Instance]:
+    """Run an instance for the time of a fixture; the models read its database."""
     try:
         instance.start()
         with blocker.unblock(), instance.database():

@@ -13,8 +13,8 @@ import sys
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.cookiejar import CookieJar
@@ -25,13 +25,15 @@ from uuid import UUID
 from django.db import connections
 from redis import Redis
 
-from portal.env import BASE_DIR, run_directory
+from portal.env import BASE_DIR, load, run_directory
 from tests.support.waiting import wait_until
 from vms.models import Event, Host, Operation, OperationStep, VirtualMachine
 
 #: The alias under which the tests read the instance's database.
 DATABASE = "default"
 PASSWORD = "acceptance-password"
+#: Variables of the tests' own surroundings that mean something to a portal.
+_NOT_PASSED_ON = ("PORTAL_", "DJANGO_", "DATABASE_", "REDIS_")
 _START_TIMEOUT = 60.0
 _STOP_TIMEOUT = 40.0
 
@@ -101,17 +103,21 @@ class Person(Browser):
 class Instance:
     """One running portal.
 
+    Args:
+        database_url: Its DATABASE_URL; empty for SQLite in its home.
+
     Attributes:
         home: Its PORTAL_HOME.
         url: Where it answers.
     """
 
-    def __init__(self, home: Path, libvirt_uri: str, **environment: str) -> None:
+    def __init__(self, home: Path, libvirt_uri: str, database_url: str = "", **environment: str) -> None:
         self.home = home
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
         self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("PORTAL_", "DJANGO_"))},
+            **{name: value for name, value in os.environ.items() if not name.startswith(_NOT_PASSED_ON)},
+            "DATABASE_URL": database_url,
             "PORTAL_HOME": str(home),
             "PORTAL_PORT": str(self.port),
             "PORTAL_ADMIN_PASSWORD": PASSWORD,
@@ -184,9 +190,55 @@ class Instance:
             for each in processes:
                 os.kill(each, signal.SIGCONT)
 
+    def kill_all(self, names: Sequence[str]) -> None:
+        """SIGKILL several processes with their children within the same moment, and wait until all run again."""
+        was = {name: wait_until(lambda name=name: self.pid(name), f"{name} runs") for name in names}  # type: ignore[misc]
+        for victim in [victim for pid in was.values() for victim in (*children(pid), pid)]:
+            kill(victim)
+        for name, pid in was.items():
+            self.wait_restarted(name, pid)
+
     def wait_restarted(self, name: str, was: int) -> None:
         """Wait until a process that was killed runs again."""
         wait_until(lambda: self.pid(name) not in (0, was), f"{name} runs again", 15)
+
+    @contextmanager
+    def doubled(self) -> Iterator[Person]:
+        """Run every process but Redis a second time, as somebody might by mistake; the web on another port.
+
+        Yields:
+            The administrator, logged in to the second web.
+        """
+        port = free_port()
+        with ExitStack() as started:
+            for name in ("web", "worker", "beat", "watcher"):
+                started.enter_context(self._copy(name, port))
+            person = Person(f"http://127.0.0.1:{port}/")
+            wait_until(lambda: _answers(person), "the second web answers", _START_TIMEOUT, 0.1)
+            person.log_in("admin", PASSWORD)
+            yield person
+
+    @contextmanager
+    def _copy(self, name: str, port: int) -> Iterator[None]:
+        """Run one process a second time: the same command, in the same surroundings."""
+        running = Path(f"/proc/{self.pid(name)}")
+        command = [os.fsdecode(word) for word in (running / "cmdline").read_bytes().split(b"\0")[:-1]]
+        if "--port" in command:
+            command[command.index("--port") + 1] = str(port)
+        variables = [word.partition(b"=") for word in (running / "environ").read_bytes().split(b"\0") if word]
+        environment = {os.fsdecode(variable): os.fsdecode(value) for variable, _, value in variables}
+        # Cookies are named for the port that the web itself has.
+        environment["PORTAL_PORT"] = str(port)
+        with (self.home / "log" / f"{name}-2.log").open("wb") as log:
+            process = subprocess.Popen(command, cwd=BASE_DIR, env=environment, stdout=log, stderr=log)
+        try:
+            yield
+            if process.poll() is not None:
+                raise AssertionError(f"the second {name} ended: {self.log(f'{name}-2')[-2000:]}")
+        finally:
+            for pid in (process.pid, *children(process.pid)):
+                kill(pid)
+            process.wait()
 
     @property
     def _run(self) -> Path:
@@ -207,15 +259,30 @@ class Instance:
     @contextmanager
     def database(self) -> Iterator[None]:
         """Let the models of this process read and write the instance's database."""
-        connection = connections[DATABASE]
-        connection.close()
-        was = connection.settings_dict["NAME"]
-        connection.settings_dict["NAME"] = str(self.home / "portal.sqlite3")
+        was = connections.settings[DATABASE]
+        its = load(self._environment).database
+        if its["ENGINE"] == was["ENGINE"]:
+            its = {**was, **its}
+        _use(connections.configure_settings({DATABASE: its})[DATABASE])
         try:
             yield
         finally:
-            connection.close()
-            connection.settings_dict["NAME"] = was
+            _use(was)
+
+
+def _answers(browser: Browser) -> bool:
+    """Say whether a web server answers that its database and broker do."""
+    try:
+        return browser.get("/readyz").status == HTTPStatus.OK
+    except OSError:
+        return False
+
+
+def _use(settings: dict[str, Any]) -> None:
+    """Have this thread's models, and those of threads to come, use another database."""
+    connections[DATABASE].close()
+    del connections[DATABASE]
+    connections.settings[DATABASE] = settings
 
 
 def vm(name: str) -> VirtualMachine:

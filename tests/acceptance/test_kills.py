@@ -11,6 +11,8 @@ from vms.domain.operation import Outcome
 from vms.hypervisor.fake import ACPI_ONLY, STUBBORN, Temper
 from vms.models import Operation, VirtualMachine
 
+pytestmark = pytest.mark.both_databases
+
 _ASKS = ("ask_agent", "press_button")
 SLOW = Temper(slow=4)
 

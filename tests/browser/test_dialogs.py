@@ -145,7 +145,7 @@ def test_bad_delays_are_answered_at_the_field_and_nothing_is_saved(
         expect(box).to_have_attribute("aria-invalid", "true")
     vm.refresh_from_db()
     assert (vm.force_power_off, vm.graceful_delay) == (None, None)
-    assert not Event.objects.exists()
+    assert not Event.objects.filter(vm=vm).exists()
 
 
 def test_the_policy_is_set_and_set_back_to_the_default(open_page: OpenPage, admin: User, vm: VirtualMachine) -> None:

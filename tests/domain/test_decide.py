@@ -98,7 +98,9 @@ def test_an_agent_that_refused_and_is_still_there_is_not_given_time_for_an_answe
     journal = lost(StepKind.ASK_AGENT), failed(StepKind.ASK_AGENT, 1)
     seen = replace(BARE, agent_connected=True)
     assert decide(asked(*journal, force=True), seen, moment(1)) == PICTURE
-    assert decide(asked(*journal), seen, moment(1)) == RELENT
+    # What would take the run down, or arm it, is not left behind while it may still be on its way.
+    assert decide(asked(*journal), seen, moment(1)) == Wait(moment(5))
+    assert decide(asked(*journal), seen, moment(5)) == RELENT
 
 
 def test_the_first_ask_starts_the_delay_and_no_other() -> None:
@@ -277,9 +279,30 @@ ARMED = replace(RUNNING, reset_ends_run=True)
 @pytest.mark.behaviour(9)
 def test_a_cancelled_operation_takes_back_a_mark_whose_answer_was_lost() -> None:
     cancelled = replace(op(Action.REBOOT, Stage.ACCEPTED, lost(StepKind.PREPARE), token=None), cancel_requested=True)
-    assert decide(cancelled, ARMED, moment(1)) == Call(StepKind.RELENT, Stage.ACCEPTED)
-    assert decide(cancelled, replace(RUNNING, run_token=None), moment(1)) == Finish(Outcome.CANCELLED)
+    assert decide(cancelled, ARMED, moment(5)) == Call(StepKind.RELENT, Stage.ACCEPTED)
+    assert decide(cancelled, replace(RUNNING, run_token=None), moment(5)) == Finish(Outcome.CANCELLED)
     assert decide(replace(cancelled, steps=()), ARMED, moment(1)) == Finish(Outcome.CANCELLED)
+
+
+@pytest.mark.behaviour(25)
+@pytest.mark.parametrize("kind", [StepKind.PREPARE, StepKind.ASK_AGENT, StepKind.ASK_RESTART, StepKind.PRESS_BUTTON])
+def test_no_run_is_left_behind_or_begun_while_a_call_for_the_old_one_may_be_under_way(kind: StepKind) -> None:
+    """It would arm the new run, or take it down."""
+    cancelled = replace(op(Action.REBOOT, Stage.WAITING, lost(kind, 1), token=None), cancel_requested=True)
+    assert decide(cancelled, ARMED, moment(5.9)) == Wait(moment(6))
+    assert decide(op(Action.SHUT_DOWN, Stage.WAITING, lost(kind, 1)), DOWN, moment(5.9)) == Wait(moment(6))
+    assert isinstance(decide(op(Action.SHUT_DOWN, Stage.WAITING, lost(kind, 1)), DOWN, moment(6)), Finish)
+    down = op(Action.REBOOT, Stage.STARTING, lost(kind, 1), ok(StepKind.WENT_DOWN, 2))
+    assert decide(down, DOWN, moment(5.9)) == Wait(moment(6))
+    assert decide(down, DOWN, moment(6)) == START
+
+
+@pytest.mark.behaviour(25)
+def test_a_power_off_that_names_no_run_is_waited_for_and_one_that_does_is_not() -> None:
+    journal = lost(StepKind.DESTROY, 1), ok(StepKind.WENT_DOWN, 2)
+    cycle = op(Action.POWER_CYCLE, Stage.STARTING, *journal)
+    assert decide(cycle, DESTROYED, moment(3)) == START
+    assert decide(replace(cycle, run_token=None), DESTROYED, moment(3)) == Wait(moment(6))
 
 
 def test_a_new_run_is_not_touched_to_take_anything_back() -> None:

@@ -25,6 +25,7 @@ Person = Callable[..., User]
 
 NEEDS = {
     Action.RUN: "run_vm",
+    Action.RUN_ONCE: "run_vm",
     Action.RESUME: "run_vm",
     Action.SHUT_DOWN: "shut_down_vm",
     Action.POWER_OFF: "power_off_vm",
@@ -54,7 +55,7 @@ def starting(engine: Engine, vm: VirtualMachine) -> Operation:
 
 @pytest.mark.parametrize("action", Action)
 def test_every_verb_needs_its_own_permission_and_no_other(engine: Engine, person: Person, action: Action) -> None:
-    vm = engine.define(running=action is not Action.RUN)
+    vm = engine.define(running=action not in (Action.RUN, Action.RUN_ONCE))
     others = person(*(name for name in EVERYTHING if name != NEEDS[action]), name="everything else")
     with pytest.raises(PermissionDenied):
         actions.request(others, vm, action)

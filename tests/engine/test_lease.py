@@ -7,10 +7,13 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from tests.engine.death import forked
@@ -124,6 +127,33 @@ def test_a_look_that_fails_gives_the_vm_back(engine: Engine) -> None:
 
     with pytest.raises(RuntimeError, match="it failed"):
         lease.look_while_leased(vm.pk, look)
+    assert lease.look_while_leased(vm.pk, lambda: None) is True
+
+
+@pytest.mark.behaviour(30)
+def test_a_look_that_failed_with_the_database_gives_the_vm_back_once_that_is_back(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "_TRY_AGAIN_AFTER", 0.01)
+    vm = engine.define()
+    refused = 0
+
+    def refuse(execute: Callable[..., Any], *args: Any) -> Any:
+        nonlocal refused
+        if refused < 3:
+            refused += 1
+            raise OperationalError("server closed the connection unexpectedly")
+        return execute(*args)
+
+    with ExitStack() as away:
+
+        def look() -> None:
+            away.enter_context(connection.execute_wrapper(refuse))
+            VirtualMachine.objects.get(pk=vm.pk)
+
+        with pytest.raises(OperationalError, match="server closed"):
+            lease.look_while_leased(vm.pk, look)
+    assert refused == 3
     assert lease.look_while_leased(vm.pk, lambda: None) is True
 
 

@@ -263,6 +263,20 @@ def test_a_reboot_tells_in_ovirts_codes_that_its_vm_is_down_and_is_back(engine: 
     assert {event.correlation_id for event in operation.events.all()} == {operation.correlation_id}
 
 
+@pytest.mark.behaviour(32, 35)
+def test_a_restart_inside_the_guest_tells_of_no_vm_that_is_down_and_of_no_start(engine: Engine) -> None:
+    vm = engine.define()
+    VirtualMachine.objects.filter(pk=vm.pk).update(restart_inside=True)
+    vm.refresh_from_db()
+    operation = engine.finish(actions.reboot(engine.admin, vm))
+    assert operation.outcome == Outcome.GUEST_REBOOTED
+    codes = list(operation.events.order_by("id").values_list("code", flat=True))
+    assert codes == [Code.ACCEPTED, Code.VM_REBOOTED]
+    assert operation.known_by is Proof.AGENT
+    assert (operation.went_down_at, operation.started_at, operation.seconds_to_return) == (None, None, None)
+    assert operation.events.latest("id").message.endswith("Its guest agent is connected.")
+
+
 @pytest.mark.behaviour(32)
 def test_a_reboot_that_fails_after_its_vm_went_down_has_a_code_of_its_own(engine: Engine, short_gaps: None) -> None:
     vm = engine.define()

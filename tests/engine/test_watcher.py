@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from os import kill
 from typing import Any
 
@@ -266,6 +267,54 @@ def test_a_host_whose_address_changes_is_watched_at_its_new_one(
     other.control.define("moved")
     Host.objects.filter(pk=engine.host.pk).update(uri=other.uri)
     wait_until(found("moved"), "the new address is watched", timeout=15)
+
+
+def test_a_host_that_is_removed_and_added_again_at_once_is_listed_anew(engine: Engine, vm: VirtualMachine) -> None:
+    actions.remove_host(engine.admin, engine.host)
+    actions.add_host(engine.admin, name="again", uri=engine.host.uri)
+    assert shows(vm, VmStatus.GONE)()
+    wait_until(lambda: connected(engine.host), "it is watched again")
+    wait_until(shows(vm, VmStatus.UP), "its VM is back")
+
+
+@pytest.mark.behaviour(29)
+def test_a_host_that_hangs_while_its_address_changes_writes_nothing_more(
+    engine: Engine, vm: VirtualMachine, other: FakeDaemon
+) -> None:
+    """Its thread notices the hang later, when the host is watched at its new address by another one."""
+    other.control.define("web01", STUBBORN, uuid=str(vm.uuid))
+    engine.fake.control.hang()
+    Host.objects.filter(pk=engine.host.pk).update(uri=other.uri, state=Host.State.NEW)
+    engine.host.refresh_from_db()
+    wait_until(lambda: connected(engine.host), "the new address is watched", timeout=15)
+    wait_until(lambda: watching() == 1, "the old thread has ended", timeout=30)
+    assert connected(engine.host)
+    assert shows(vm, VmStatus.UP)()
+    assert not Event.objects.filter(code=Code.HOST_FAILURE).exists()
+
+
+@pytest.mark.behaviour(29)
+def test_hosts_that_hang_and_are_removed_leave_no_thread_behind(
+    engine: Engine, watch: Watcher, other: FakeDaemon
+) -> None:
+    for number in range(3):
+        other.control.hang(False)
+        host = Host.objects.create(name=f"hung{number}", uri=f"{other.uri}&n={number}")
+        wait_until(partial(connected, host), "it is watched", timeout=15)
+        other.control.hang()
+        Host.objects.filter(pk=host.pk).update(removed_at=timezone.now())
+    wait_until(lambda: watching() == 1, "only the host that is left is watched", timeout=30)
+    wait_until(lambda: connecting() == 0, "no attempt to connect is left", timeout=30)
+
+
+def watching() -> int:
+    """Return how many threads watch hosts."""
+    return sum(each.name.startswith("watch ") for each in threading.enumerate())
+
+
+def connecting() -> int:
+    """Return how many threads try to connect."""
+    return sum(each.name == "connect-to-host" for each in threading.enumerate())
 
 
 @pytest.mark.behaviour(30)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake import FakeDaemon
+from tests.support.pictures import colours
 from tests.support.waiting import wait_until
 from vms.domain.observation import DomainState, DownReason, Job
 from vms.hypervisor.base import (
@@ -289,6 +290,19 @@ def test_a_guest_sleeps_and_is_woken(fake: FakeDaemon, host: FakeHypervisor) -> 
     assert host.observe(vm).seen.state is DomainState.SLEEPING
     host.resume(vm)
     assert host.observe(vm).seen.state is DomainState.RUNNING
+
+
+def test_the_screen_shows_who_it_is_and_in_what_state(fake: FakeDaemon, host: FakeHypervisor) -> None:
+    one, other = fake.control.define("one"), fake.control.define("other")
+    running = host.screenshot(one)
+    assert host.screenshot(one) == running
+    assert host.screenshot(other) != running
+    assert len(colours(running)) == 2, "letters on a ground"
+    fake.control.hand(one, "suspend")
+    assert host.screenshot(one) != running
+    fake.control.hand(one, "resume")
+    fake.control.hand(one, "agent_disconnect")
+    assert host.screenshot(one) != running
 
 
 def test_runs_survive_the_daemon_and_go_on_without_it(fake: FakeDaemon) -> None:

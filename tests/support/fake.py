@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -101,3 +101,22 @@ def fake(tmp_path: Path) -> Iterator[FakeDaemon]:
     daemon.start()
     yield daemon
     daemon.close()
+
+
+def most_at_once(control: FakeControl, uuids: Iterable[str]) -> int:
+    """Return of how many guests at most a reboot was under way at the same moment, by the host's own log.
+
+    Under way: from the first request or power-off to the start that followed it.
+    """
+    under_way: set[str] = set()
+    most = 0
+    wanted = set(uuids)
+    for entry in control.log(names=("ask_agent", "press_button", "destroy", "start"), call=True):
+        if entry.uuid not in wanted:
+            continue
+        if entry.name == "start" and entry.effect:
+            under_way.discard(entry.uuid)
+        elif entry.name != "start":
+            under_way.add(entry.uuid)
+            most = max(most, len(under_way))
+    return most

@@ -17,6 +17,7 @@ from django.test import Client
 from django.utils import timezone
 
 from vms import tasks
+from vms.domain.configuration import Configuration
 from vms.domain.observation import DomainState
 from vms.domain.operation import Outcome, Stage
 from vms.domain.power import Action, VmStatus
@@ -105,6 +106,21 @@ def host(db: None) -> Host:
 MakeVm = Callable[..., VirtualMachine]
 
 
+def configuration(**parts: Any) -> dict[str, Any]:
+    """Return a configuration as it is stored: 4 GiB, 2 CPUs, from disk, an empty CD drive, unless told otherwise."""
+    plain: dict[str, Any] = {"memory": 4 << 30, "vcpus": 2, "boot": ("hd",), "cd_image": ""}
+    return Configuration(**(plain | parts)).as_json()
+
+
+def pending(**parts: Any) -> dict[str, Any]:
+    """Return the fields of a VM that runs with a plain configuration, while another waits for the next cold start."""
+    return {
+        "stored_configuration": configuration(**parts),
+        "running_configuration": configuration(),
+        "pending_count": len(parts),
+    }
+
+
 @pytest.fixture
 def make_vm(host: Host) -> MakeVm:
     """Make a VM in a status, with a guest agent and ACPI unless told otherwise."""
@@ -121,7 +137,10 @@ def make_vm(host: Host) -> MakeVm:
             "agent_connected": running,
             "running_since": timezone.now() - timedelta(days=12) if running else None,
         }
-        return VirtualMachine.objects.create(name=name, status=status, **(defaults | fields))
+        wanted = defaults | fields
+        stored = configuration(**{part: wanted[part] for part in ("description", "memory", "vcpus") if part in wanted})
+        configured = {"stored_configuration": stored, "running_configuration": stored if running else None}
+        return VirtualMachine.objects.create(name=name, status=status, **(configured | wanted))
 
     return make
 

@@ -15,6 +15,7 @@ from tests.support.scene import LogIn, MakeOperation, MakeVm
 from vms.domain.observation import Proof
 from vms.domain.operation import Failure, Outcome, StepKind
 from vms.domain.power import Action, VmStatus
+from vms.domain.run_options import RunOptions
 from vms.engine.records import Code, record
 from vms.hypervisor import png
 from vms.models import Operation, OperationScreen, VirtualMachine
@@ -243,3 +244,31 @@ def test_a_page_of_operations_costs_a_constant_number_of_queries(
             client.get(LIST)
     with django_assert_num_queries(7):
         client.get(operation.get_absolute_url())
+
+
+@pytest.mark.behaviour(34)
+def test_the_plan_tells_what_was_confirmed_besides_the_ladder(
+    log_in: LogIn, viewer: User, vm: VirtualMachine, make_operation: MakeOperation
+) -> None:
+    policy = {"force": True, "delay": 60, "force_origin": "pending_changes", "delay_origin": "default"}
+    plan = {
+        "action": "reboot",
+        "policy": policy,
+        "steps": [{"kind": "power_off", "after": 60}, {"kind": "start", "after": None}],
+        "consequences": ["applies_changes", "loses_disk_writes"],
+        "changes": [{"part": "boot", "now": ["hd"], "next": ["cdrom", "hd"]}],
+    }
+    options = RunOptions(memory=2 << 30, paused=True, stateless=True).as_json()
+    operation = make_operation(vm, plan=plan, options=options, force_origin="pending_changes")
+    html = log_in(viewer).get(operation.get_absolute_url()).content.decode()
+    for told in (
+        "because changes must be applied",
+        "The changes that wait are applied.",
+        "everything it has written to its disks is lost",
+        "Boot order",
+        "CD, Hard disk",
+        "Memory: 2 GiB",
+        "Starts paused",
+        "Stateless",
+    ):
+        assert told in html

@@ -1,4 +1,4 @@
-"""`vm_edit`: a VM's own power-down policy."""
+"""`vm_edit`: a VM's power-down policy. Its configuration and options are in `test_vm_edit_configuration`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
+from tests.support.forms import fill
 from tests.support.scene import LogIn, MakeVm
 from vms.models import Event, PortalDefaults, VirtualMachine
 
@@ -55,7 +56,8 @@ def test_both_settings_are_saved_with_an_event(log_in: LogIn, admin: User, vm: V
 
 def test_no_tick_is_an_own_no(log_in: LogIn, admin: User, make_vm: MakeVm) -> None:
     vm = make_vm()
-    log_in(admin).post(edit(vm), {"graceful_delay": "", "delay_default": "on"})
+    client = log_in(admin, htmx=True)
+    client.post(edit(vm), fill(client.get(edit(vm)), force_default=False))
     assert policy(vm) == (False, None)
 
 
@@ -68,7 +70,8 @@ def test_back_to_the_portals_default(log_in: LogIn, admin: User, make_vm: MakeVm
 
 def test_an_empty_box_means_the_default(log_in: LogIn, admin: User, make_vm: MakeVm) -> None:
     vm = make_vm(graceful_delay=15)
-    log_in(admin).post(edit(vm), {"force_default": "on", "graceful_delay": "  "})
+    client = log_in(admin, htmx=True)
+    client.post(edit(vm), fill(client.get(edit(vm)), graceful_delay="  "))
     assert policy(vm) == (None, None)
 
 

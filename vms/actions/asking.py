@@ -13,14 +13,15 @@ from vms import labels, permissions, tasks
 from vms.actions.common import ATTEMPTS, Actor, Refused
 from vms.actions.configuring import waiting_changes
 from vms.actions.verdicts import refusal_text, verdict_for
+from vms.domain.configuration import Change
 from vms.domain.errors import PolicyError
 from vms.domain.plan import Plan, Situation, Subject, plan
 from vms.domain.policy import Policy, Setting, effective
 from vms.domain.power import GRACEFUL_ACTIONS, RUNNING_ACTIONS, Action, VmStatus
 from vms.domain.run_options import AS_STORED, RunOptions
 from vms.domain.run_options import check as check_options
-from vms.engine import journal, sync
-from vms.models import Operation, PortalDefaults, VirtualMachine
+from vms.engine import bulk, journal, sync
+from vms.models import ConfigurationChange, Operation, PortalDefaults, VirtualMachine
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +120,14 @@ def request(
     options: RunOptions = AS_STORED,
     reason: str = "",
     correlation_id: str = "",
+    place: journal.Place | None = None,
 ) -> Operation:
     """Accept one action on one VM: what every verb above does.
 
     Args:
         override: The policy, for this once.
         options: What a run once does differently.
+        place: Where it stands in a bulk.
 
     Raises:
         PermissionDenied: The actor may not do this to this VM.
@@ -135,7 +138,7 @@ def request(
     permissions.require(permissions.may(actor, action, vm))
     for _ in range(ATTEMPTS):
         try:
-            return _accept(actor, vm, action, override or Setting(), options, reason, correlation_id)
+            return _accept(actor, vm, action, override or Setting(), options, reason, correlation_id, place)
         except (IntegrityError, journal.LostRace):
             # Another request was let in first, or the engine wrote to the operation that was to end. Look anew.
             continue
@@ -150,6 +153,7 @@ def _accept(
     options: RunOptions,
     reason: str,
     correlation_id: str,
+    place: journal.Place | None,
 ) -> Operation:
     with sync.locked(vm.pk) as locked:
         active = journal.active(locked.pk)
@@ -158,7 +162,7 @@ def _accept(
             raise Refused(refusal_text(action, locked, verdict, active), active)
         if action is Action.RUN_ONCE:
             check_options(options, has_cd_drive=locked.stored.cd_image is not None)
-        situation = _situation(action, locked, options)
+        situation = _situation(action, locked, options, waiting_changes(locked))
         policy = _policy(action, locked, override, PortalDefaults.load().setting, situation)
         intended = plan(action, policy, situation, _subject(locked))
         if not intended.possible:
@@ -176,13 +180,26 @@ def _accept(
                 options=situation.options,
                 reason=reason.strip(),
                 correlation_id=correlation_id or str(uuid.uuid4()),
+                place=place,
             ),
         )
         if active is not None:
-            Operation.objects.filter(pk=active.pk).update(superseded_by=operation)
+            _follow(active, operation, locked)
+        if operation.queued:
+            return operation
         # From the commit on, a look finds the operation; where many are accepted, the sweep may have come first.
         transaction.on_commit(lambda: tasks.wake(locked.pk, since=timezone.now()))
     return operation
+
+
+def _follow(overtaken: Operation, operation: Operation, vm: VirtualMachine) -> None:
+    """Tie an operation to the one it has overtaken, whose place in its bulk is free now."""
+    Operation.objects.filter(pk=overtaken.pk).update(superseded_by=operation)
+    if operation.queued:
+        # Nothing acts on the VM until it is its turn.
+        sync.settle(vm, None)
+    if overtaken.bulk_id is not None:
+        bulk.fill(overtaken.bulk_id)
 
 
 def preview(
@@ -206,8 +223,20 @@ def previews(
     """
     running = Operation.objects.filter(vm__in=vms).active().select_related("vm__host")
     active = {operation.vm_id: operation for operation in running}
+    waiting = ConfigurationChange.objects.waiting_for(vms)
     default = PortalDefaults.load().setting
-    return [_preview(vm, action, override or Setting(), options, active.get(vm.pk), default) for vm in vms]
+    return [
+        _preview(
+            vm,
+            action,
+            override or Setting(),
+            options,
+            vm.pending_with(waiting.get(vm.pk, ())),
+            active.get(vm.pk),
+            default,
+        )
+        for vm in vms
+    ]
 
 
 def _preview(
@@ -215,13 +244,14 @@ def _preview(
     action: Action,
     override: Setting,
     options: RunOptions,
+    changes: tuple[Change, ...],
     active: Operation | None,
     default: Setting,
 ) -> Preview:
     verdict = verdict_for(action, vm, active)
     if not verdict.allowed:
         return Preview(vm, action, refusal_text(action, vm, verdict, active), None, active)
-    situation = _situation(action, vm, options)
+    situation = _situation(action, vm, options, changes)
     intended = plan(action, _policy(action, vm, override, default, situation), situation, _subject(vm))
     refusal = None if intended.possible else str(labels.PLAN[intended.steps[-1].kind]) + "."
     return Preview(vm, action, refusal, intended, active)
@@ -232,13 +262,13 @@ def _subject(vm: VirtualMachine) -> Subject:
     return Subject(vm.name, vm.host.name, VmStatus(vm.status), up_since)
 
 
-def _situation(action: Action, vm: VirtualMachine, options: RunOptions) -> Situation:
+def _situation(action: Action, vm: VirtualMachine, options: RunOptions, changes: tuple[Change, ...]) -> Situation:
     if action is not Action.RUN_ONCE:
         # Saved memory belongs to the disks as they were, and to the configuration it was saved with.
         options = RunOptions(stateless=vm.stateless and action in RUNNING_ACTIONS and not vm.managed_save)
     elif vm.stateless:
         options = replace(options, stateless=True)
-    return Situation(vm.seen, waiting_changes(vm), vm.restart_inside, options)
+    return Situation(vm.seen, changes, vm.restart_inside, options)
 
 
 def _policy(

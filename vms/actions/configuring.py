@@ -11,7 +11,7 @@ from django.db import transaction
 
 from vms import labels, permissions, tasks
 from vms.actions.common import Actor, Refused
-from vms.domain.configuration import Change, Configuration, Part, checked, pending
+from vms.domain.configuration import Change, Part, checked
 from vms.domain.power import EDITABLE, VmStatus
 from vms.engine import configuring, sync
 from vms.models import ConfigurationChange, VirtualMachine
@@ -36,7 +36,7 @@ def configure(actor: Actor, vm: VirtualMachine, values: Mapping[Part, Any], *, c
     """
     permissions.require(permissions.may_change(actor, vm))
     with sync.locked(vm.pk) as locked:
-        changed = checked(values, _intended(locked))
+        changed = checked(values, locked.upcoming(_waiting(locked)))
         if changed:
             _accept(actor, locked, changed, (), correlation_id)
         return bool(changed)
@@ -59,24 +59,11 @@ def revert(actor: Actor, vm: VirtualMachine, parts: Collection[Part], *, correla
 
 def waiting_changes(vm: VirtualMachine) -> tuple[Change, ...]:
     """Return what the next cold start will change, with what the host is still to store."""
-    running = vm.running_configuration
-    if running is None:
-        return ()
-    return pending(Configuration.of(running), _intended(vm))
+    return vm.pending_with(_waiting(vm))
 
 
-def _intended(vm: VirtualMachine) -> Configuration:
-    """Return what will be stored once the host has taken every change that waits for it."""
-    stored = vm.stored
-    for change in configuring.waiting(vm) if vm.change_waits else ():
-        stored = _with(stored, change, vm)
-    return stored
-
-
-def _with(stored: Configuration, change: ConfigurationChange, vm: VirtualMachine) -> Configuration:
-    running = vm.running_configuration or {}
-    taken_back = {part: running[part] for part in change.reverts if part in running}
-    return Configuration.of(stored.as_json() | change.values | taken_back)
+def _waiting(vm: VirtualMachine) -> list[ConfigurationChange]:
+    return ConfigurationChange.objects.waiting_for([vm]).get(vm.pk, [])
 
 
 def _accept(

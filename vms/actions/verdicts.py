@@ -23,7 +23,7 @@ def _in_flight_text(action: Action, vm: VirtualMachine, active: Operation) -> st
     running = str(labels.ACTION[Action(active.action)]).lower()
     return (
         f"Cannot {str(labels.ACTION[action]).lower()} {vm.name}: a {running} asked for by {active.actor_name} is "
-        "running on it."
+        f"{'queued for' if active.queued else 'running on'} it."
     )
 
 

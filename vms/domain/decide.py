@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from vms.domain.bulk import outdated
 from vms.domain.observation import DomainState, DownReason, Job, Observation, is_up
-from vms.domain.operation import ASKS, Failure, Operation, Outcome, Stage, Step, StepKind
+from vms.domain.operation import ASKS, STAGES_IN_FLIGHT, Failure, Operation, Outcome, Stage, Step, StepKind
 from vms.domain.policy import PRESS_AGAIN_EVERY
 from vms.domain.power import Action
 
@@ -24,8 +25,12 @@ RETRY_GAPS = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 4, 8, 16))
 MAX_UNANSWERED_ASKS = 3
 #: A power-off marks its run first, so that it ends no other; a hung VM may swallow that call and must not hold it up.
 MAX_UNANSWERED_MARKS = 2
+#: Calls that would do harm to another run than the one they were meant for; so would a destroy that names no run.
+_STRAY = (StepKind.PREPARE, StepKind.ASK_AGENT, StepKind.ASK_RESTART, StepKind.PRESS_BUTTON)
 #: How often to look at a VM whose change cannot be timed, when no event arrives.
 LOOK_AGAIN = timedelta(seconds=2)
+#: How soon to come back to a host that was serving others.
+LOOK_AGAIN_BUSY = timedelta(seconds=0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +87,37 @@ def decide(op: Operation, seen: Observation, now: datetime) -> Move:
         seen: The VM, looked at just now.
         now: The time of that look.
     """
-    if op.stage is Stage.ENDED:
-        raise ValueError("an operation that has ended has no next move")
+    if op.stage not in STAGES_IN_FLIGHT:
+        raise ValueError("an operation that queues or has ended has no next move")
     move = _next(op, seen, now)
     if now < op.hard_deadline_at:
-        return Wait(min(move.until, op.hard_deadline_at)) if isinstance(move, Wait) else move
-    # What has come true by now counts, however late somebody looks.
-    return move if isinstance(move, Finish) else _leave_running(op, seen, Finish(Outcome.FAILED, Failure.DEADLINE))
+        if isinstance(move, Wait):
+            return Wait(min(move.until, op.hard_deadline_at))
+    elif not isinstance(move, Finish):
+        # What has come true by now counts, however late somebody looks.
+        move = _leave_running(op, seen, Finish(Outcome.FAILED, Failure.DEADLINE))
+    return _once_settled(op, move, now)
+
+
+def _once_settled(op: Operation, move: Move, now: datetime) -> Move:
+    """Wait with what leaves a run behind while an earlier call may still be under way, which would be meant for it.
+
+    A mark that comes late would arm the new run, a request that comes late would take it down.
+    """
+    if isinstance(move, Call) and move.kind not in (StepKind.START, StepKind.RELENT):
+        return move
+    if not isinstance(move, Call | Finish):
+        return move
+    stray = _STRAY if op.run_token else (*_STRAY, StepKind.DESTROY)
+    sent = [step.at for step in op.steps if step.answered_at is None and step.kind in stray]
+    settled_at = max(sent, default=now) + SETTLE
+    return Wait(settled_at) if sent and now < settled_at else move
 
 
 def _next(op: Operation, seen: Observation, now: datetime) -> Move:
     """Return the next move as if there were no hard deadline."""
+    if op.from_queue and not op.cancel_requested and outdated(op.action, seen, now):
+        return Finish(Outcome.FAILED, Failure.CHANGED_IN_QUEUE)
     match op.stage:
         case Stage.STARTING:
             return _starting(op, seen, now)
@@ -111,11 +136,15 @@ def _next(op: Operation, seen: Observation, now: datetime) -> Move:
             return _run(op, seen, now)
 
 
-def decide_unreachable(op: Operation, now: datetime) -> Move:
-    """Return the next move while the VM's host cannot be reached: wait for it until the hard deadline."""
+def decide_unreachable(op: Operation, now: datetime, *, busy: bool = False) -> Move:
+    """Return the next move while the VM's host cannot be reached: wait for it until the hard deadline.
+
+    Args:
+        busy: It answers, but others are being served just now.
+    """
     if now >= op.hard_deadline_at:
         return Finish(Outcome.FAILED, Failure.HOST_UNREACHABLE)
-    return Wait(min(now + LOOK_AGAIN, op.hard_deadline_at))
+    return Wait(min(now + (LOOK_AGAIN_BUSY if busy else LOOK_AGAIN), op.hard_deadline_at))
 
 
 def decide_gone() -> Move:

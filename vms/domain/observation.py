@@ -99,6 +99,11 @@ class Observation:
         """True when no process runs."""
         return self.state is DomainState.DOWN
 
+    @property
+    def left_armed(self) -> bool:
+        """True when a reset by the guest ends a run that bears the portal's mark: perhaps by the portal's doing."""
+        return self.run_token is not None and self.reset_ends_run
+
 
 def is_up(seen: Observation, running_since: datetime | None, now: datetime) -> bool:
     """Say whether a running VM counts as up: its agent connected, or has none, or is 60 s late."""

@@ -20,6 +20,7 @@ from vms.domain.run_options import AS_STORED, RunOptions
 class Stage(StrEnum):
     """How far an operation is."""
 
+    QUEUED = "queued"
     ACCEPTED = "accepted"
     WAITING = "waiting"
     DESTROYING = "destroying"
@@ -32,6 +33,7 @@ class Stage(StrEnum):
 
 #: One stage a line: where an operation may go from there. An operation may stay in its stage as often as it likes.
 TRANSITIONS: dict[Stage, frozenset[Stage]] = {
+    Stage.QUEUED: frozenset({Stage.ACCEPTED, Stage.ENDED}),
     Stage.ACCEPTED: frozenset(
         {Stage.WAITING, Stage.DESTROYING, Stage.STARTING, Stage.SAVING, Stage.RESUMING, Stage.ENDED}
     ),
@@ -43,7 +45,11 @@ TRANSITIONS: dict[Stage, frozenset[Stage]] = {
     Stage.RESUMING: frozenset({Stage.ENDED}),
     Stage.ENDED: frozenset(),
 }
+#: Where an operation may begin: one of a bulk queues while the bulk has enough in flight.
+FIRST_STAGES = (Stage.QUEUED, Stage.ACCEPTED)
 ACTIVE_STAGES = tuple(stage for stage in Stage if stage is not Stage.ENDED)
+#: Stages in which the VM is acted upon, or is about to be.
+STAGES_IN_FLIGHT = tuple(stage for stage in ACTIVE_STAGES if stage is not Stage.QUEUED)
 #: Stages in which the guest is, or is about to be, given time: Force now, Extend and Cancel make sense only here.
 PATIENT_STAGES = (Stage.ACCEPTED, Stage.WAITING)
 
@@ -97,6 +103,7 @@ class Failure(StrEnum):
     STARTED_ELSEWHERE = "started_elsewhere"
     HOST_UNREACHABLE = "host_unreachable"
     DEADLINE = "deadline"
+    CHANGED_IN_QUEUE = "changed_in_queue"
 
 
 class StepKind(StrEnum):
@@ -185,6 +192,7 @@ class Operation:
         inside: The guest is to be restarted in the same run, without a cold start.
         options: How it starts its VM.
         brought_down: How the VM went down; None while it has not.
+        from_queue: It has queued and nothing was asked of the VM yet, which may have changed since it was accepted.
         steps: The journal, oldest first.
         overtaken: The operation on the same VM that this one ended when it was accepted.
     """
@@ -200,6 +208,7 @@ class Operation:
     inside: bool = False
     options: RunOptions = AS_STORED
     brought_down: Outcome | None = None
+    from_queue: bool = False
     steps: tuple[Step, ...] = ()
     overtaken: Operation | None = None
 
@@ -255,7 +264,11 @@ ALLOWANCE: dict[Action, timedelta] = {
 
 
 def hard_deadline(action: Action, policy: Policy | None, since: datetime) -> datetime:
-    """Return when an operation ends whatever happens, counted from `since` (accepted, or the guest first asked)."""
+    """Return when an operation ends whatever happens, counted from `since`.
+
+    Args:
+        since: When it was accepted, left the queue, or first asked the guest: the latest of these.
+    """
     delay = timedelta(seconds=policy.delay) if policy else timedelta()
     return since + delay + ALLOWANCE[action]
 
@@ -263,7 +276,8 @@ def hard_deadline(action: Action, policy: Policy | None, since: datetime) -> dat
 def diagram() -> Iterator[str]:
     """Yield the lines of the state diagram in Mermaid's language; `docs/architecture.md` holds what this makes."""
     yield "stateDiagram-v2"
-    yield f"    [*] --> {Stage.ACCEPTED}"
+    for first in FIRST_STAGES:
+        yield f"    [*] --> {first}"
     for stage, targets in TRANSITIONS.items():
         for target in (candidate for candidate in Stage if candidate in targets):
             yield f"    {stage} --> {'[*]' if target is Stage.ENDED else target}"

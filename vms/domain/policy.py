@@ -48,6 +48,17 @@ class Policy:
     delay_origin: Origin
 
 
+class Option(StrEnum):
+    """What a VM's policy says besides: each is on or off, and has no default in the portal."""
+
+    RESTART_INSIDE = "restart_inside"
+    """Reboot asks the guest agent to restart the guest, where nothing needs a cold start."""
+    APPLY_ON_GUEST_REBOOT = "apply_on_guest_reboot"
+    """While changes wait, a restart from inside the guest becomes a cold start."""
+    STATELESS = "stateless"
+    """What a run writes to its disks is dropped when it ends."""
+
+
 #: What the portal starts with; an Administrator can change it in the portal.
 FACTORY_FORCE = False
 FACTORY_DELAY = 60

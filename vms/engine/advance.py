@@ -19,12 +19,12 @@ from structlog.contextvars import bound_contextvars
 
 from vms.domain.decide import LOOK_AGAIN, Call, Finish, Move, Note, Wait, decide, decide_gone, decide_unreachable
 from vms.domain.observation import Observation, proof_of_return
-from vms.domain.operation import Failure, Outcome, StepKind
-from vms.engine import configuring, guest_restart, journal, lease, screens, sync
+from vms.domain.operation import Failure, Outcome, Stage, StepKind
+from vms.engine import bulk, configuring, guest_restart, journal, lease, screens, seats, sync
 from vms.engine.screens import Picture
 from vms.hypervisor import connections
 from vms.hypervisor.base import DomainNotFound, HostUnreachable, Hypervisor, HypervisorError
-from vms.models import Operation, VirtualMachine
+from vms.models import Operation, OperationStep, VirtualMachine
 
 log = structlog.get_logger(__name__)
 
@@ -39,9 +39,26 @@ def advance(vm_id: UUID, since: datetime | None = None) -> bool:
         since: When that was noticed which asks for a look; a look that began later serves as well.
 
     Returns:
-        False when another worker has the VM in hand, which was asked to look again, or looked at it since.
+        False when another worker has the VM in hand, which was asked to look again, or looked at it since; or when its
+        host keeps everybody waiting.
     """
+    if _put_off(vm_id):
+        return False
     return lease.look_while_leased(vm_id, lambda: _go_on(vm_id), since=since)
+
+
+def _put_off(vm_id: UUID) -> bool:
+    """Leave an operation for a moment whose host keeps all waiting who may ask it.
+
+    It would find no seat; but finding that out takes a lease, and with hundreds of them due that adds up.
+    """
+    stuck = seats.stuck_hosts()
+    if not stuck:
+        return False
+    now = timezone.now()
+    # One that is at its end has to end, whatever its host does.
+    rows = Operation.objects.filter(vm_id=vm_id, vm__host__in=stuck, hard_deadline_at__gt=now + LOOK_AGAIN).in_flight()
+    return bool(rows.update(wake_at=now + LOOK_AGAIN))
 
 
 @dataclass(slots=True)
@@ -50,12 +67,16 @@ class _Look:
 
     Attributes:
         error: What the host said when it answered, but could not show the domain.
+        away: Why the host could not be asked.
+        busy: It was not asked, because others were; it may well answer in a moment.
     """
 
     at: datetime
     seen: Observation | None = None
     gone: bool = False
     error: str = ""
+    away: str = ""
+    busy: bool = False
 
 
 class _Then(Enum):
@@ -73,8 +94,9 @@ def _go_on(vm_id: UUID) -> None:
     with bound_contextvars(vm=str(vm_id)):
         stored = not vm.change_waits or configuring.apply_waiting(vm)
         look = _carry_on(vm, stored=stored)
-        if (vm.armed or vm.apply_on_guest_reboot) and look.seen is not None and journal.active(vm_id) is None:
-            guest_restart.tend(vm, look.seen)
+        seen = look.seen
+        if seen is not None and (vm.armed or vm.apply_on_guest_reboot or seen.left_armed):
+            _tend(vm, seen, look)
 
 
 def _carry_on(vm: VirtualMachine, *, stored: bool) -> _Look:
@@ -91,7 +113,7 @@ def _carry_on(vm: VirtualMachine, *, stored: bool) -> _Look:
     for _ in range(_MOVES_AT_ONCE):
         with bound_contextvars(**_names(row)):
             look = look or _look(vm)
-            if row is None:
+            if row is None or (row.queued and not look.gone):
                 return look
             then = _carry_out(row, _next(row, look, stored=stored), look)
         match then:
@@ -117,6 +139,17 @@ def _names(row: Operation | None) -> dict[str, str]:
     return {"operation": str(row.pk), "correlation_id": row.correlation_id} if row is not None else {}
 
 
+def _tend(vm: VirtualMachine, seen: Observation, look: _Look) -> None:
+    """See to what holds for a run beyond any operation."""
+    if Operation.objects.filter(vm=vm).in_flight().exists():
+        return
+    if vm.armed or guest_restart.untended(vm):
+        guest_restart.tend(vm, seen)
+    elif seen.left_armed and (row := journal.owing(vm.pk)) is not None:
+        # No intent outlives its operation: one whose host was away at its end still has to take it back.
+        _call(row, Call(StepKind.RELENT, Stage.ENDED), look)
+
+
 def _carry_out(row: Operation, move: Move, look: _Look) -> _Then:
     match move:
         case Call():
@@ -138,21 +171,29 @@ def _note(row: Operation, move: Note, look: _Look) -> bool:
 
 
 def _finish(row: Operation, move: Finish, look: _Look) -> bool:
-    proof = proof_of_return(look.seen, row.started_at, timezone.now()) if look.seen is not None else None
+    proof = None
+    if look.seen is not None:
+        since = next((step.at for step in reversed(row.journal) if step.kind == StepKind.STARTED), None)
+        proof = proof_of_return(look.seen, since, timezone.now())
     with sync.locked(row.vm_id) as vm:
-        if not journal.finish(row, move, look.at, look.error, proof):
+        if not journal.finish(row, move, look.at, look.error or look.away, proof):
             return False
         sync.settle(vm, None, reachable=move.failure is not Failure.HOST_UNREACHABLE)
+        if row.bulk_id is not None:
+            bulk.fill(row.bulk_id)
         return True
 
 
 def _look(vm: VirtualMachine) -> _Look:
     at = timezone.now()
     try:
-        domain = connections.get(vm.host.uri).observe(str(vm.uuid))
+        with seats.taken(vm.host_id) as seat, seat.asking():
+            domain = connections.get(vm.host.uri).observe(str(vm.uuid))
+    except seats.NoSeat as error:
+        return _Look(at, away=str(error), busy=not error.stuck)
     except HostUnreachable as error:
         log.warning("host unreachable", host=vm.host.name, error=str(error))
-        return _Look(at)
+        return _Look(at, away=str(error))
     except DomainNotFound:
         sync.gone(vm.pk)
         return _Look(at, gone=True)
@@ -169,7 +210,7 @@ def _decide(row: Operation, look: _Look) -> Move:
     # The clock of the decision: a journal written since the look may hold later times than the look itself.
     now = timezone.now()
     if look.seen is None:
-        move = decide_unreachable(journal.as_decided(row), now)
+        move = decide_unreachable(journal.as_decided(row), now, busy=look.busy)
         # The host is there; it is only this domain that cannot be looked at.
         return Finish(Outcome.FAILED, Failure.DEADLINE) if look.error and isinstance(move, Finish) else move
     settled_at = journal.settled_at(row, now)
@@ -179,13 +220,25 @@ def _decide(row: Operation, look: _Look) -> Move:
 
 
 def _call(row: Operation, call: Call, look: _Look) -> _Then:
+    """Make a call, if there is room at the host."""
+    try:
+        with seats.taken(row.vm.host_id) as seat:
+            return _make_and_write(seat, row, call, look)
+    except seats.NoSeat as error:
+        # Nothing was written down: a step says that its call may have been made.
+        move = decide_unreachable(journal.as_decided(row), timezone.now(), busy=not error.stuck)
+        return _carry_out(row, move, replace(look, away=str(error)))
+
+
+def _make_and_write(seat: seats.Seat, row: Operation, call: Call, look: _Look) -> _Then:
     """Write a call down, make it, and write its answer down."""
-    step = journal.begin_call(row, call, timezone.now())
+    step = _begin_call(row, call)
     if step is None:
         return _Then.READ
     log.info("asking the host", call=str(call.kind))
     try:
-        answer = _answer_to(call.kind, row, connections.get(row.vm.host.uri))
+        with seat.asking():
+            answer = _answer_to(call.kind, row, connections.get(row.vm.host.uri))
     except HostUnreachable as error:
         # Whether it had its effect is not known, so it stays unanswered; the next look tells.
         log.warning("connection lost in a call", call=str(call.kind), error=str(error))
@@ -206,6 +259,17 @@ def _call(row: Operation, call: Call, look: _Look) -> _Then:
             look.seen = replace(look.seen, run_token=answer)
             return _Then.DECIDE
     return _Then.LOOK
+
+
+def _begin_call(row: Operation, call: Call) -> OperationStep | None:
+    """Write a call down. With the first call of an operation that has queued, the VM's status moves."""
+    if not row.was_queued or row.journal:
+        return journal.begin_call(row, call, timezone.now())
+    with sync.locked(row.vm_id) as vm:
+        step = journal.begin_call(row, call, timezone.now())
+        if step is not None:
+            sync.settle(vm, row)
+        return step
 
 
 def _answer_to(kind: StepKind, row: Operation, hypervisor: Hypervisor) -> str | Picture | None:

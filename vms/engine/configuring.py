@@ -17,11 +17,11 @@ from django.utils import timezone
 from vms import labels
 from vms.domain.configuration import Part
 from vms.domain.decide import RETRY_GAPS
-from vms.engine import sync
+from vms.engine import seats, sync
 from vms.engine.records import Code, record
 from vms.hypervisor import connections
 from vms.hypervisor.base import ConfigurationRejected, DomainNotFound, HostUnreachable, HypervisorError
-from vms.models import ConfigurationChange, Event, VirtualMachine
+from vms.models import ConfigurationChange, Event, Host, VirtualMachine
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +81,8 @@ def _apply(change: ConfigurationChange, vm: VirtualMachine) -> bool:
     values = {Part(part): _value(value) for part, value in change.values.items()}
     reverts = [Part(part) for part in change.reverts]
     try:
-        connections.get(vm.host.uri).configure(str(vm.uuid), values, reverts)
+        with seats.taken(vm.host_id) as seat, seat.asking():
+            connections.get(vm.host.uri).configure(str(vm.uuid), values, reverts)
     except HostUnreachable as error:
         _try_again(change, timezone.now() + _UNREACHABLE_GAP, str(error))
         return False
@@ -96,6 +97,14 @@ def _apply(change: ConfigurationChange, vm: VirtualMachine) -> bool:
     else:
         _end(change, vm, ConfigurationChange.State.APPLIED)
     return True
+
+
+def give_up(host: Host, error: str) -> None:
+    """End every change that waits for a host, in the caller's transaction: nobody will ask the host any more."""
+    rows = ConfigurationChange.objects.filter(vm__host=host, state=ConfigurationChange.State.WAITING)
+    for change in rows.select_related("vm").order_by("id"):
+        _end(change, change.vm, ConfigurationChange.State.FAILED, error)
+    VirtualMachine.objects.filter(host=host).update(change_waits=False)
 
 
 def _value(value: Any) -> Any:

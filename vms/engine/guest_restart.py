@@ -16,13 +16,14 @@ from vms.domain.plan import Situation, plan
 from vms.domain.policy import Setting
 from vms.domain.power import Action
 from vms.domain.run_options import RunOptions
-from vms.engine import journal
+from vms.engine import journal, seats
 from vms.hypervisor import connections
 from vms.hypervisor.base import HypervisorError
 from vms.models import Operation, VirtualMachine
 
 log = structlog.get_logger(__name__)
 
+_WANT_IT_DOWN = frozenset({Action.SHUT_DOWN, Action.POWER_OFF})
 _REASON = "The guest restarted itself while changes of its configuration waited; a cold start applies them."
 
 
@@ -39,7 +40,7 @@ def _wanted(vm: VirtualMachine) -> bool:
 
 
 def tend(vm: VirtualMachine, seen: Observation) -> None:
-    """Arm a VM, or take that back; the caller holds its lease, and no operation is active on it.
+    """Arm a VM, or take that back; the caller holds its lease, and no operation is in flight on it.
 
     Args:
         vm: As the look that showed `seen` left it.
@@ -47,15 +48,17 @@ def tend(vm: VirtualMachine, seen: Observation) -> None:
     wanted = _wanted(vm)
     if wanted is vm.armed and wanted is (wanted and seen.reset_ends_run):
         return
-    domain, hypervisor = str(vm.uuid), connections.get(vm.host.uri)
     try:
-        if wanted:
-            # Written down first: a guest may restart in the next moment.
-            _remember(vm, armed=True)
-            hypervisor.prepare(domain, uuid.uuid4().hex, end_on_reset=True)
-        else:
-            hypervisor.relent(domain)
-            _remember(vm, armed=False)
+        with seats.taken(vm.host_id) as seat:
+            if wanted:
+                # Written down first: a guest may restart in the next moment.
+                _remember(vm, armed=True)
+                with seat.asking():
+                    connections.get(vm.host.uri).prepare(str(vm.uuid), uuid.uuid4().hex, end_on_reset=True)
+            else:
+                with seat.asking():
+                    connections.get(vm.host.uri).relent(str(vm.uuid))
+                _remember(vm, armed=False)
     except HypervisorError as error:
         log.warning("a VM could not be armed, or disarmed", vm=str(vm.pk), armed=wanted, error=str(error))
 
@@ -69,15 +72,21 @@ def run_ended(vm: VirtualMachine, seen: Observation) -> Operation | None:
     """Accept a start of a VM whose armed run has ended by the guest's doing, in the caller's transaction.
 
     Args:
-        vm: As it was before this look, locked; no operation is active on it.
+        vm: As it was before this look, locked; no operation is in flight on it. One that queues for it is overtaken,
+            unless it wants the VM down.
     """
     if not vm.armed:
         return None
     VirtualMachine.objects.filter(pk=vm.pk).update(armed=False)
     if seen.down_reason is not DownReason.GUEST or seen.managed_save:
         return None
+    queued = journal.active(vm.pk)
+    if queued is not None and queued.action in _WANT_IT_DOWN:
+        return None
+    if queued is not None:
+        journal.supersede(queued, Action.RUN, None)
     options = RunOptions(stateless=vm.stateless)
-    return journal.accept(
+    started = journal.accept(
         vm,
         journal.Request(
             action=Action.RUN,
@@ -90,3 +99,6 @@ def run_ended(vm: VirtualMachine, seen: Observation) -> Operation | None:
             options=options,
         ),
     )
+    if queued is not None:
+        Operation.objects.filter(pk=queued.pk).update(superseded_by=started)
+    return started

@@ -27,7 +27,7 @@ from vms.domain.power import FORCEFUL_ACTIONS, RUNNING_ACTIONS, Action
 from vms.domain.run_options import AS_STORED, RunOptions
 from vms.engine import outcomes
 from vms.engine.screens import Picture
-from vms.models import Operation, OperationQuerySet, OperationScreen, OperationStep, VirtualMachine
+from vms.models import Bulk, Operation, OperationQuerySet, OperationScreen, OperationStep, VirtualMachine
 
 #: How often to write again what somebody else wrote to meanwhile.
 _ATTEMPTS = 5
@@ -35,6 +35,22 @@ _ATTEMPTS = 5
 PORTAL = "portal"
 #: A new operation is swept up this soon when the message that should wake it is lost.
 FIRST_WAKE = timedelta(seconds=5)
+#: One that left the queue when its message was lost; whoever waited for it has waited long enough.
+_NEXT_WAKE = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one operation stands in a bulk.
+
+    Attributes:
+        position: From 1, in the order of the list.
+        queued: It has to wait until others have ended.
+    """
+
+    bulk: Bulk
+    position: int
+    queued: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +63,7 @@ class Request:
         actor: Who asked for it; None when the portal itself did.
         plan: What will happen, as it was shown.
         options: How the VM is to be started.
+        place: Where it stands among others that were asked for with it.
     """
 
     action: Action
@@ -57,6 +74,7 @@ class Request:
     reason: str
     correlation_id: str
     options: RunOptions = AS_STORED
+    place: Place | None = None
 
 
 def active(vm_id: UUID) -> Operation | None:
@@ -88,9 +106,18 @@ def as_decided(row: Operation) -> op.Operation:
         inside=row.inside,
         options=row.run_options,
         brought_down=Outcome(row.brought_down) if row.brought_down else None,
+        from_queue=_from_queue(row),
         steps=tuple(op.Step(StepKind(step.kind), step.at, step.answered_at, step.ok) for step in row.journal),
         overtaken=_overtaken(row),
     )
+
+
+def _from_queue(row: Operation) -> bool:
+    """Say whether the VM may have changed in the queue, and not by an operation that this one has overtaken."""
+    if not row.was_queued or row.journal or row.stage != Stage.ACCEPTED:
+        return False
+    overtaken = Operation.objects.filter(superseded_by=row)
+    return not overtaken.exclude(was_queued=True, left_queue_at__isnull=True).exists()
 
 
 def _overtaken(row: Operation) -> op.Operation | None:
@@ -102,16 +129,21 @@ def _overtaken(row: Operation) -> op.Operation | None:
 
 
 def accept(vm: VirtualMachine, request: Request) -> Operation:
-    """Write a new operation down, in the caller's transaction.
+    """Write a new operation down, in the caller's transaction. One that queues leaves the VM's status as it is.
 
     Raises:
         IntegrityError: Another operation is active on the VM; the database keeps this rule.
     """
     now = timezone.now()
-    policy = request.policy
+    policy, place = request.policy, request.place
+    queued = place is not None and place.queued
     operation = Operation.objects.create(
         vm=vm,
         action=request.action,
+        stage=Stage.QUEUED if queued else Stage.ACCEPTED,
+        bulk=place.bulk if place else None,
+        bulk_position=place.position if place else None,
+        was_queued=queued,
         actor=request.actor if isinstance(request.actor, User) else None,
         actor_name=request.actor.get_username() if request.actor is not None else PORTAL,
         reason=request.reason,
@@ -127,13 +159,36 @@ def accept(vm: VirtualMachine, request: Request) -> Operation:
         options=request.options.as_json(),
         created_at=now,
         hard_deadline_at=op.hard_deadline(request.action, policy, now),
-        wake_at=now + FIRST_WAKE,
+        wake_at=None if queued else now + FIRST_WAKE,
     )
-    VirtualMachine.objects.filter(pk=vm.pk).update(
-        status=status_while(request.action, restoring=vm.managed_save and request.action is Action.RUN)
-    )
+    if not queued:
+        VirtualMachine.objects.filter(pk=vm.pk).update(
+            status=status_while(request.action, restoring=vm.managed_save and request.action is Action.RUN)
+        )
     outcomes.record_accepted(operation)
     return operation
+
+
+def leave_queue(row: Operation) -> bool:
+    """Let a queued operation begin: from now on its hard deadline counts, and a worker is to look at its VM."""
+    now = timezone.now()
+    return _change(
+        row,
+        stage=Stage.ACCEPTED,
+        left_queue_at=now,
+        hard_deadline_at=op.hard_deadline(Action(row.action), row.policy, now),
+        wake_at=now + _NEXT_WAKE,
+    )
+
+
+def drop(row: Operation, actor: User | AnonymousUser) -> bool:
+    """End an operation that still queues, in the caller's transaction: nothing was asked of its VM."""
+    now = timezone.now()
+    if not row.queued or not _change(row, stage=Stage.ENDED, outcome=Outcome.CANCELLED, ended_at=now):
+        return False
+    _add_step(row, StepKind.CANCEL, now, answered_at=now, ok=True, actor_name=actor.get_username())
+    outcomes.record_dropped(row, actor)
+    return True
 
 
 def settled_at(row: Operation, now: datetime) -> datetime | None:
@@ -168,6 +223,17 @@ def begin_call(row: Operation, call: Call, now: datetime) -> OperationStep | Non
         if not _change(row, **changes):
             return None
         return _add_step(row, call.kind, now)
+
+
+def owing(vm_id: UUID) -> Operation | None:
+    """Return the last operation of a VM that nothing is active on, if it has not taken back what it did to its run.
+
+    Its host may have been away when it ended.
+    """
+    last = _with_journal().filter(vm_id=vm_id).order_by("-created_at").first()
+    if last is None or last.active or any(step.kind == StepKind.RELENT and step.ok for step in last.journal):
+        return None
+    return last
 
 
 def _delay_from(row: Operation, now: datetime) -> dict[str, datetime]:
@@ -215,7 +281,7 @@ def note(row: Operation, move: Note, now: datetime, detail: str = "") -> bool:
         changes["brought_down"] = move.brought_down
     if move.kind is StepKind.WENT_DOWN:
         changes["went_down_at"] = now
-    if move.kind is StepKind.STARTED:
+    if move.kind is StepKind.STARTED and move.brought_down is not Outcome.GUEST_REBOOTED:
         changes["started_at"] = now
     if move.falls_back:
         changes["inside"] = False
@@ -223,7 +289,7 @@ def note(row: Operation, move: Note, now: datetime, detail: str = "") -> bool:
         if not _change(row, **changes):
             return False
         _add_step(row, move.kind, now, answered_at=now, ok=True, detail=detail)
-        if move.brought_down is not None:
+        if move.kind is StepKind.WENT_DOWN:
             outcomes.record_down(row)
         return True
 
@@ -278,8 +344,8 @@ def obeyed_late(row: Operation, at: datetime) -> None:
     Operation.objects.filter(pk=row.pk).update(went_down_at=at)
 
 
-def supersede(row: Operation, by: Action, actor: User | AnonymousUser) -> None:
-    """End an operation that a newer request overtakes, in the caller's transaction.
+def supersede(row: Operation, by: Action, actor: User | AnonymousUser | None) -> None:
+    """End an operation that a newer request overtakes, in the caller's transaction. No actor: the portal itself.
 
     One that has already started its VM, and only waits for it to come up, ends with what it achieved.
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -16,13 +17,19 @@ from functools import lru_cache
 from pathlib import Path
 from uuid import UUID
 
+import structlog
+from django.db import InterfaceError, OperationalError, close_old_connections
 from django.db.models import Q
 from django.utils import timezone
 
 from vms.models import VirtualMachine
 
+log = structlog.get_logger(__name__)
+
 #: Longer than the task time limit, which is longer than the longest call to a hypervisor.
 LEASE = timedelta(seconds=60)
+#: Seconds between attempts to give a VM back while the database is away.
+_TRY_AGAIN_AFTER = 1.0
 
 
 @lru_cache(maxsize=1)
@@ -85,8 +92,12 @@ def _claim(vm_id: UUID, owner: str, since: datetime | None) -> _Claim:
 
 
 def ask_holder_to_look_again(vm_id: UUID) -> bool:
-    """Mark a leased VM, so that its holder looks once more before it gives it back; False when nobody holds it."""
-    return bool(VirtualMachine.objects.filter(pk=vm_id).exclude(lease_owner="").update(look_again=True))
+    """Mark a leased VM, so that its holder looks once more before it gives it back; False when nobody holds it.
+
+    Nobody holds it by a lease that has run out: its worker was killed, and would never look again.
+    """
+    held = VirtualMachine.objects.filter(pk=vm_id, lease_until__gte=timezone.now()).exclude(lease_owner="")
+    return bool(held.update(look_again=True))
 
 
 def _release(vm_id: UUID, owner: str) -> bool:
@@ -108,19 +119,38 @@ def look_while_leased(vm_id: UUID, look: Callable[[], None], *, since: datetime 
         there is no such VM.
     """
     owner = _new_owner()
-    while (claim := _claim(vm_id, owner, since)) is not _Claim.TAKEN:
-        if claim is _Claim.NEEDLESS:
-            return False
-        if ask_holder_to_look_again(vm_id) or not VirtualMachine.objects.filter(pk=vm_id).exists():
-            return False
     try:
+        while (claim := _claim(vm_id, owner, since)) is not _Claim.TAKEN:
+            if claim is _Claim.NEEDLESS:
+                return False
+            if ask_holder_to_look_again(vm_id) or not VirtualMachine.objects.filter(pk=vm_id).exists():
+                return False
         look()
         while not _release(vm_id, owner):
             look()
     except BaseException:
-        # The next one need not wait for the lease to run out, and must not take this for a look.
-        VirtualMachine.objects.filter(pk=vm_id, lease_owner=owner).update(
-            lease_owner="", lease_until=None, lease_at=None
-        )
+        _give_back(vm_id, owner)
         raise
     return True
+
+
+def _give_back(vm_id: UUID, owner: str) -> None:
+    """Let go of a VM whose look failed: the next one need not wait for the lease, and must not take this for a look.
+
+    The look may have failed because the database is away. It is tried until that is back or the lease has run out: as
+    long as this process lives, nobody else would take the VM.
+    """
+    give_up_at = time.monotonic() + LEASE.total_seconds()
+    while True:
+        try:
+            VirtualMachine.objects.filter(pk=vm_id, lease_owner=owner).update(
+                lease_owner="", lease_until=None, lease_at=None
+            )
+        except (OperationalError, InterfaceError) as error:
+            if time.monotonic() > give_up_at:
+                raise
+            log.warning("database away; giving a VM back later", vm=str(vm_id), error=str(error))
+        else:
+            return
+        time.sleep(_TRY_AGAIN_AFTER)
+        close_old_connections()

@@ -52,9 +52,10 @@ def _subject(row: Operation) -> str:
 def record_accepted(row: Operation) -> None:
     """Say who asked for what, and why."""
     reason = f" Reason: {row.reason}" if row.reason else ""
+    queues = " It queues until others of the same request have ended." if row.queued else ""
     record(
         _ACCEPTED.get(Action(row.action), Code.ACCEPTED),
-        f"{_subject(row)} was asked for by {row.actor_name}.{reason}",
+        f"{_subject(row)} was asked for by {row.actor_name}.{queues}{reason}",
         vm=row.vm,
         operation=row,
         actor=row.actor,
@@ -73,11 +74,24 @@ def record_steered(row: Operation, kind: StepKind, actor: User | AnonymousUser, 
     )
 
 
-def record_superseded(row: Operation, by: Action, actor: User | AnonymousUser) -> None:
-    """Say that a newer request overtook the operation."""
+def record_dropped(row: Operation, actor: User | AnonymousUser) -> None:
+    """Say that an operation was taken off its queue."""
+    record(
+        Code.CANCEL_REQUESTED,
+        f"{_subject(row)} was cancelled by {actor.get_username()} while it queued. Nothing was asked of the guest.",
+        severity=Event.Severity.WARNING,
+        vm=row.vm,
+        operation=row,
+        actor=actor,
+    )
+
+
+def record_superseded(row: Operation, by: Action, actor: User | AnonymousUser | None) -> None:
+    """Say that a newer request overtook the operation; without an actor it was the portal's own."""
+    by_whom = f"asked for by {actor.get_username()}" if actor is not None else "begun by the portal itself"
     record(
         Code.SUPERSEDED,
-        f"{_subject(row)} was overtaken by {labels.ACTION[by]}, asked for by {actor.get_username()}.",
+        f"{_subject(row)} was overtaken by {labels.ACTION[by]}, {by_whom}.",
         vm=row.vm,
         operation=row,
         actor=actor,
@@ -140,7 +154,7 @@ def record_ended(row: Operation) -> None:
 def _failed(row: Operation) -> Code:
     action = Action(row.action)
     # A reboot that fails once its VM went down is worse news than one that changed nothing.
-    return Code.COLD_REBOOT_FAILED if action is Action.REBOOT and row.brought_down else _FAILED[action]
+    return Code.COLD_REBOOT_FAILED if action is Action.REBOOT and row.went_down_at else _FAILED[action]
 
 
 def _return(row: Operation) -> str:

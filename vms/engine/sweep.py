@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from vms.engine import lease, sync
+from vms.engine import bulk, lease, sync
 from vms.models import ConfigurationChange, Operation
 
 #: One that was picked up, but by nobody carried on, is picked up again this much later, and so much later again for
@@ -27,10 +27,14 @@ _AT_ONCE = 1000
 
 
 def due() -> list[UUID]:
-    """Return the VMs whose operation is due, and move each one's time forward: the next sweep leaves it alone."""
+    """Return the VMs whose operation is due, and move each one's time forward: the next sweep leaves it alone.
+
+    Queues that nobody let go on when they could are let go on, too.
+    """
+    bulk.fill_all()
     now = timezone.now()
     unheard = Q(vm__host__watched_until__isnull=True) | Q(vm__host__watched_until__lt=now)
-    waiting = Operation.objects.active()
+    waiting = Operation.objects.in_flight()
     with transaction.atomic():
         rows = list(
             waiting.filter(Q(wake_at__lte=now) | (unheard & Q(looked_at__lt=now - _UNHEARD_LOOK)))
@@ -58,4 +62,4 @@ def wake_soon(vm_id: UUID) -> None:
     then write its own, later time over this one.
     """
     lease.ask_holder_to_look_again(vm_id)
-    Operation.objects.filter(vm_id=vm_id).active().update(wake_at=timezone.now())
+    Operation.objects.filter(vm_id=vm_id).in_flight().update(wake_at=timezone.now())

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from vms.domain.configuration import pending
@@ -83,7 +83,7 @@ def _write(vm: VirtualMachine, domain: Domain, at: datetime) -> None:
     with locked(vm.pk) as stored:
         if stored.observed_at is not None and stored.observed_at > at:
             return
-        operation = _active(vm.pk)
+        operation = _in_flight(vm.pk)
         columns = _columns(stored, domain, at)
         status = _status(domain.seen, operation, columns["running_since"], at)
         changes = _differences(stored, columns | {"status": status})
@@ -115,7 +115,7 @@ def gone(vm_id: UUID) -> None:
             f"{vm.name} is no longer defined on {vm.host.name}.",
             severity=Event.Severity.WARNING,
             vm=vm,
-            operation=_active(vm_id),
+            operation=_in_flight(vm_id),
         )
 
 
@@ -131,7 +131,16 @@ def guest_reset(vm_id: UUID, at: datetime) -> None:
 def locked(vm_id: UUID) -> Iterator[VirtualMachine]:
     """Be in a transaction that holds the VM's row: whoever changes VM and operation together takes the VM first."""
     with transaction.atomic():
-        yield VirtualMachine.objects.select_for_update(of=("self",)).select_related("host").get(pk=vm_id)
+        # Without its key: who writes an event or a step of an operation refers to the VM, and need not wait for us. He
+        # may hold the operation that we are about to change.
+        rows = VirtualMachine.objects.select_for_update(of=("self",), no_key=True)
+        yield rows.select_related("host").get(pk=vm_id)
+
+
+def _hold(rows: QuerySet[VirtualMachine], *, skip_locked: bool = False) -> list[UUID]:
+    """Hold several VMs in the caller's transaction, taken in the one order in which everybody takes them."""
+    held = rows.select_for_update(of=("self",), no_key=True, skip_locked=skip_locked)
+    return list(held.order_by("pk").values_list("pk", flat=True))
 
 
 def settle(vm: VirtualMachine, operation: Operation | None, *, reachable: bool = True) -> None:
@@ -139,7 +148,7 @@ def settle(vm: VirtualMachine, operation: Operation | None, *, reachable: bool =
 
     Args:
         vm: As `locked` gave it.
-        operation: The one that is active now.
+        operation: The one that is in flight now.
         reachable: False when the host did not answer, so that the last look tells nothing of now.
     """
     if vm.status == VmStatus.GONE:
@@ -155,14 +164,23 @@ def settle(vm: VirtualMachine, operation: Operation | None, *, reachable: bool =
 def listing(host: Host, domains: Iterable[Domain], at: datetime) -> list[UUID]:
     """Write down a full list of a host's domains, taken not before `at`: listing is truth.
 
+    Args:
+        host: As it was read when it was asked; nothing is written when it has changed its address since.
+
     Returns:
-        The VMs that are to be looked at by a worker: those with an active operation, and those to be armed.
+        The VMs that are to be looked at by a worker: those with an operation in flight, those to be armed, and those
+        whose run may still be armed by an operation that has ended.
     """
+    if not Host.objects.managed().filter(pk=host.pk, uri=host.uri).exists():
+        return []
+    left_armed: list[UUID] = []
     known = {vm.uuid: vm for vm in VirtualMachine.objects.filter(host=host)}
     first_listing = host.connected_at is None and not known
     unchanged: list[tuple[VirtualMachine, Domain]] = []
     for domain in domains:
         vm = known.pop(UUID(domain.uuid), None)
+        if vm is not None and domain.seen.left_armed:
+            left_armed.append(vm.pk)
         if vm is None:
             with transaction.atomic():
                 _write(_discovered(host, domain, quietly=first_listing), domain, at)
@@ -174,12 +192,14 @@ def listing(host: Host, domains: Iterable[Domain], at: datetime) -> list[UUID]:
     for vm in known.values():
         if vm.observed_at is None or vm.observed_at < at:
             gone(vm.pk)
-    in_hand = Operation.objects.filter(vm__host=host).active().values_list("vm_id", flat=True)
+    in_hand = Operation.objects.filter(vm__host=host).in_flight().values_list("vm_id", flat=True)
     untended = (vm for vm in VirtualMachine.objects.filter(_MAY_BE_UNTENDED, host=host) if guest_restart.untended(vm))
-    return [*in_hand, *(vm.pk for vm in untended)]
+    return list({*in_hand, *left_armed, *(vm.pk for vm in untended)})
 
 
 def _still_all_so(looks: list[tuple[VirtualMachine, Domain]], at: datetime) -> None:
+    # In the order in which everybody takes several rows, see _hold.
+    looks = sorted(looks, key=lambda look: look[0].pk)
     for begin in range(0, len(looks), _TOGETHER):
         with transaction.atomic():
             changed = [(vm, domain) for vm, domain in looks[begin : begin + _TOGETHER] if not _still_so(vm, at)]
@@ -188,34 +208,40 @@ def _still_all_so(looks: list[tuple[VirtualMachine, Domain]], at: datetime) -> N
 
 
 def connected(host: Host, info: HostInfo) -> None:
-    """Write down that a host answers."""
-    now = timezone.now()
-    was = Host.objects.values_list("state", flat=True).get(pk=host.pk)
-    Host.objects.filter(pk=host.pk).update(
-        state=Host.State.CONNECTED,
-        error="",
-        hostname=info.hostname,
-        version=f"{info.hypervisor} {info.version}",
-        connected_at=now,
-    )
-    if was == Host.State.UNREACHABLE:
-        record(Code.HOST_DETECTED, f"{host.name} answers again.", host=host)
+    """Write down that a host answers.
+
+    Args:
+        host: As it was read when the connection was made; nothing is written when it has changed its address since.
+    """
+    with transaction.atomic():
+        same = Host.objects.managed().filter(pk=host.pk, uri=host.uri)
+        # Of several watchers, the one that changes this tells of it.
+        back = same.filter(state=Host.State.UNREACHABLE).update(state=Host.State.CONNECTED)
+        same.update(
+            state=Host.State.CONNECTED,
+            error="",
+            hostname=info.hostname,
+            version=f"{info.hypervisor} {info.version}",
+            connected_at=timezone.now(),
+        )
+        if back:
+            record(Code.HOST_DETECTED, f"{host.name} answers again.", host=host)
 
 
 def unreachable(host: Host, error: str) -> None:
-    """Write down that a host does not answer: nothing is known of its VMs until it does."""
+    """Write down that a host does not answer: nothing is known of its VMs until it does.
+
+    Args:
+        host: As it was read when it was asked; nothing is written when it has changed its address since.
+    """
     with transaction.atomic():
-        changed = (
-            Host.objects.filter(pk=host.pk)
-            .exclude(state=Host.State.UNREACHABLE)
-            .update(state=Host.State.UNREACHABLE, error=error)
-        )
+        same = Host.objects.managed().filter(pk=host.pk, uri=host.uri)
+        changed = same.exclude(state=Host.State.UNREACHABLE).update(state=Host.State.UNREACHABLE, error=error)
         if not changed:
-            Host.objects.filter(pk=host.pk).update(error=error)
+            same.update(error=error)
             return
-        VirtualMachine.objects.filter(host=host).exclude(status=VmStatus.GONE).update(
-            status=VmStatus.NOT_RESPONDING, observed_at=timezone.now()
-        )
+        unseen = _hold(VirtualMachine.objects.filter(host=host).exclude(status=VmStatus.GONE))
+        VirtualMachine.objects.filter(pk__in=unseen).update(status=VmStatus.NOT_RESPONDING, observed_at=timezone.now())
         record(
             Code.HOST_FAILURE,
             f"{host.name} cannot be reached: {error}",
@@ -224,19 +250,30 @@ def unreachable(host: Host, error: str) -> None:
         )
 
 
+def host_removed(host: Host) -> None:
+    """Write down that the portal manages a host no more: nothing is known of its VMs, and nothing is done to them."""
+    with transaction.atomic():
+        held = _hold(VirtualMachine.objects.filter(host=host))
+        VirtualMachine.objects.filter(pk__in=held).update(status=VmStatus.GONE, observed_at=timezone.now())
+
+
 def count_as_up(now: datetime) -> int:
     """Let VMs count as up whose agent did not connect within a minute of their start. Returns how many."""
-    active = Operation.objects.filter(vm=OuterRef("pk")).active()
-    return VirtualMachine.objects.filter(
-        ~Exists(active),
+    in_flight = Operation.objects.filter(vm=OuterRef("pk")).in_flight()
+    waiting = VirtualMachine.objects.filter(
+        ~Exists(in_flight),
         Q(running_since__lte=now - UP_WITHOUT_AGENT_AFTER),
         status=VmStatus.POWERING_UP,
         domain_state=DomainState.RUNNING,
-    ).update(status=VmStatus.UP)
+    )
+    with transaction.atomic():
+        # Whoever holds one of them just now is looking at it; the next sweep is a second away.
+        return VirtualMachine.objects.filter(pk__in=_hold(waiting, skip_locked=True)).update(status=VmStatus.UP)
 
 
-def _active(vm_id: UUID) -> Operation | None:
-    return Operation.objects.filter(vm_id=vm_id).active().first()
+def _in_flight(vm_id: UUID) -> Operation | None:
+    """Return the operation that acts on a VM. While one only queues, its VM shows what it does by itself."""
+    return Operation.objects.filter(vm_id=vm_id).in_flight().first()
 
 
 def _status(seen: Observation, operation: Operation | None, running_since: datetime | None, now: datetime) -> VmStatus:
@@ -287,12 +324,19 @@ def _differences(vm: VirtualMachine, columns: dict[str, Any]) -> dict[str, Any]:
 
 
 def _discovered(host: Host, domain: Domain, *, quietly: bool) -> VirtualMachine:
-    """Take a domain in that the portal did not know. Its libvirt UUID becomes its id where that is free."""
+    """Take a domain in that the portal did not know, unless another watcher was faster.
+
+    Its libvirt UUID becomes its id where that is free.
+    """
     uuid = UUID(domain.uuid)
     vm = VirtualMachine(host=host, uuid=uuid, name=domain.name)
     if not VirtualMachine.objects.filter(pk=uuid).exists():
         vm.pk = uuid
-    vm.save(force_insert=True)
+    try:
+        with transaction.atomic():
+            vm.save(force_insert=True)
+    except IntegrityError:
+        return VirtualMachine.objects.get(host=host, uuid=uuid)
     if not quietly:
         record(Code.VM_DISCOVERED, f"{domain.name} was found on {host.name}.", vm=vm)
     return vm

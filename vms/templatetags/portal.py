@@ -12,12 +12,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from vms import labels, permissions
+from vms import host_words, labels, permissions
+from vms.domain.configuration import Part
 from vms.domain.observation import Proof
 from vms.domain.operation import Outcome
-from vms.domain.plan import PlanKind
+from vms.domain.plan import Consequence, PlanKind
 from vms.domain.power import Action, VmStatus
-from vms.models import Operation
+from vms.models import ConfigurationChange, Operation
 
 register = template.Library()
 
@@ -83,6 +84,36 @@ def plan_short(kind: str) -> str:
 
 
 @register.filter
+def consequence_word(consequence: str) -> str:
+    """Return the sentence for what an operation brings about besides."""
+    return str(labels.CONSEQUENCE[Consequence(consequence)])
+
+
+@register.filter
+def part_word(part: str) -> str:
+    """Return the name of a part of a configuration."""
+    return str(labels.PART[Part(part)])
+
+
+@register.filter
+def part_value(value: Any, part: str) -> str:
+    """Return one part of a configuration in words."""
+    return labels.part_value(Part(part), value)
+
+
+@register.filter
+def asked_for(change: ConfigurationChange) -> str:
+    """Return what a change of a configuration is about."""
+    return labels.changed_parts(change.values, change.reverts)
+
+
+@register.filter
+def run_words(operation: Operation) -> list[str]:
+    """Return what the run that an operation starts does differently."""
+    return labels.run_options(operation.run_options)
+
+
+@register.filter
 def status_word(status: str) -> str:
     """Return a VM's status in words."""
     return str(labels.STATUS[VmStatus(status)])
@@ -136,6 +167,12 @@ def may_steer(context: dict[str, Any], operation: Operation) -> bool:
 
 
 @register.simple_tag(takes_context=True)
+def may_ask(context: dict[str, Any], action: str) -> bool:
+    """Say whether the user may ask for an action on some VM."""
+    return permissions.may_ask(context["user"], Action(action))
+
+
+@register.simple_tag(takes_context=True)
 def may_force(context: dict[str, Any], operation: Operation) -> bool:
     """Say whether the user may force an operation now."""
     return permissions.may_force(context["user"], operation)
@@ -180,3 +217,9 @@ def tenths(seconds: float | None) -> str:
     if seconds is None:
         return ""
     return clock(seconds) if seconds >= _MINUTE else _("%(seconds)s s") % {"seconds": f"{max(0.0, seconds):.1f}"}
+
+
+@register.filter
+def explained(error: str, uri: str) -> str:
+    """Say what to do about a host that cannot be reached, by what libvirt said of it."""
+    return host_words.explain(uri, error)

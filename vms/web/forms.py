@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from vms import labels
-from vms.domain.errors import PolicyError
+from vms.domain.bulk import check_in_flight
+from vms.domain.errors import ConfigurationError, PolicyError
 from vms.domain.policy import MAX_DELAY, Origin, Setting, check_delay, check_vm_setting
 from vms.domain.power import GRACEFUL_ACTIONS, Action
 from vms.models import Operation
@@ -53,6 +54,20 @@ class DelayField(forms.CharField):
         return int(text)
 
 
+class ReasonField(forms.CharField):
+    """Why a person asks for a power action, in their own words."""
+
+    def __init__(self) -> None:
+        """Build it."""
+        super().__init__(
+            label=gettext_lazy("Reason"),
+            required=False,
+            max_length=_REASON_LENGTH,
+            help_text=gettext_lazy("Optional. Kept with the operation and its events."),
+            widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        )
+
+
 class PolicyForm(forms.Form):
     """What every form about a power-down policy can do: say what is wrong with one at its field."""
 
@@ -68,16 +83,18 @@ class PolicyForm(forms.Form):
         self.add_error(error.field if error.field in self.fields else None, sentence)
 
 
+class ConfigurationForm(forms.Form):
+    """What every form about a configuration can do: say what is wrong with a part of it at its field."""
+
+    def add_configuration_error(self, error: ConfigurationError) -> None:
+        """Put the domain's refusal at the field it is about."""
+        self.add_error(error.part if error.part in self.fields else None, str(labels.CONFIGURATION_ERROR[error.code]))
+
+
 class ActionForm(PolicyForm):
     """What the confirmation asks: a reason, and for graceful actions an override of the policy for once."""
 
-    reason = forms.CharField(
-        label=gettext_lazy("Reason"),
-        required=False,
-        max_length=_REASON_LENGTH,
-        help_text=gettext_lazy("Optional. Kept with the operation and its events."),
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
-    )
+    reason = ReasonField()
     force = forms.TypedChoiceField(
         label=gettext_lazy("If the guest does not shut down in time"),
         required=False,
@@ -149,7 +166,7 @@ class VmPolicyForm(PolicyForm):
 
     def __init__(self, *args: Any, default: Setting, setting: Setting, **kwargs: Any) -> None:
         """Build it from what the VM has set and what the portal's default is."""
-        kwargs["initial"] = {
+        kwargs["initial"] = kwargs.get("initial", {}) | {
             "force": default.force if setting.force is None else setting.force,
             "force_default": setting.force is None,
             "graceful_delay": setting.delay,
@@ -210,7 +227,27 @@ class VmPolicyForm(PolicyForm):
 
 
 class DefaultsForm(PolicyForm):
-    """The policy of VMs that have not set their own."""
+    """The policy of VMs that have not set their own, and the cap of bulks."""
 
     force = forms.BooleanField(label=FORCE_LABEL, required=False)
     graceful_delay = DelayField(refusal="default_range", help_text=gettext_lazy("Whole seconds, 1 to 3600."))
+    bulk_in_flight = forms.CharField(
+        label=gettext_lazy("Virtual machines of one request at a time"),
+        max_length=20,
+        widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off", "class": "portal-seconds"}),
+        help_text=gettext_lazy(
+            "1 to 1000. When an action is asked for on several virtual machines at once, at most so many of them are "
+            "worked on at the same time; the others queue, in the order of the list. Requests that are under way keep "
+            "the number they began with."
+        ),
+    )
+
+    def clean_bulk_in_flight(self) -> int:
+        """Refuse what is no whole number in the range."""
+        text = str(self.cleaned_data["bulk_in_flight"]).strip()
+        try:
+            value = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
+            check_in_flight(value)
+        except PolicyError as error:
+            raise ValidationError(str(labels.POLICY_ERROR[error.code])) from None
+        return int(text)

@@ -95,20 +95,27 @@ def operation_extend(request: Request, operation_id: UUID) -> HttpResponse:
 @require_POST
 @needs(permissions.VIEW)
 def operation_cancel(request: Request, operation_id: UUID) -> HttpResponse:
-    """Stop waiting for the guest."""
+    """Stop waiting for the guest, or take the operation off its queue."""
     sentence = _("Waiting for %(vm)s stops. A guest that was asked already may still go down, and then stays down.")
-    return _steer(request, operation_id, lambda row: actions.cancel(request.user, row), sentence)
+    dropped = _("%(vm)s was taken off the queue. Nothing was asked of its guest.")
+    return _steer(request, operation_id, lambda row: actions.cancel(request.user, row), sentence, dropped)
 
 
-def _steer(request: Request, operation_id: UUID, change: Callable[[Operation], None], said: str) -> HttpResponse:
+def _steer(
+    request: Request, operation_id: UUID, change: Callable[[Operation], None], said: str, dropped: str = ""
+) -> HttpResponse:
+    """Change a running operation.
+
+    Args:
+        said: What is told then.
+        dropped: The same for one that had not begun yet.
+    """
     operation = get_object_or_404(Operation.objects.select_related("vm"), pk=operation_id)
     try:
         change(operation)
     except actions.Refused as refused:
-        context = {"title": _("Not possible any more"), "refusal": str(refused), "operation": refused.operation}
-        folder = "operations/fragments" if request.htmx else "operations"
-        return answers.refresh(render(request, f"{folder}/operation_refused.html", context, status=409))
-    message = said % {"vm": operation.vm.name}
+        return answers.refused(request, _("Not possible any more"), refused)
+    message = (dropped if dropped and operation.never_began else said) % {"vm": operation.vm.name}
     if request.htmx:
         return answers.refresh(answers.toast(HttpResponse(status=204), message))
     messages.success(request, message)

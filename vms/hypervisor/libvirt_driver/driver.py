@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import libvirt
 import libvirt_qemu
@@ -265,7 +266,7 @@ class LibvirtHypervisor:
             return []
 
     def _open(self) -> libvirt.virConnect:
-        connection = libvirt.open(self._uri)
+        connection = libvirt.open(_unattended(self._uri))
         with suppress(libvirt.libvirtError):
             connection.setKeepAlive(KEEPALIVE_INTERVAL, KEEPALIVE_COUNT)
         return connection
@@ -290,6 +291,14 @@ class LibvirtHypervisor:
         closed_by_us, self._reason = self._reason is not None, _CLOSE_REASONS.get(reason, "the connection broke")
         if not closed_by_us:
             self._subscriptions.tell_lost(self._reason)
+
+
+def _unattended(uri: str) -> str:
+    """Have ssh fail rather than ask: nobody sits at the terminal it would find."""
+    parts = urlsplit(uri)
+    if not parts.scheme.endswith("+ssh") or "no_tty=" in parts.query:
+        return uri
+    return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, "no_tty=1")))))
 
 
 def _as_png(picture: bytes) -> bytes:
