@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import tempfile
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import libvirt
 import pytest
 from pytest_django import DjangoDbBlocker
 
 from tests.acceptance.instance import Instance
 from tests.support.fake import FakeDaemon
-from tests.support.guests import BootedGuest
+from tests.support.guests import BootedGuest, boot_all
 from tests.support.libvirtd import PrivateLibvirtd
 from tests.support.postgres import is_postgres, new_database
-from vms.demo.guests import DEMO_GUESTS, EmulatorType, domain_xml
+from vms.demo.guests import DEMO_GUESTS, EmulatorType
 from vms.demo.image import GuestImage
 
 
@@ -68,23 +66,7 @@ def demo_guests(
     libvirtd: PrivateLibvirtd, guest_image: GuestImage, emulator_type: EmulatorType
 ) -> dict[str, BootedGuest]:
     """The four demo guests, by their names, on a libvirtd of the module's own; they listen."""
-    guests = {}
-    connection = libvirt.open(libvirtd.uri)
-    try:
-        for guest in DEMO_GUESTS.values():
-            identity = uuid.uuid4()
-            serial = libvirtd.directory / "serial" / f"{identity}.log"
-            xml = domain_xml(
-                guest, libvirtd.install(guest_image), uuid=identity, emulator_type=emulator_type, serial_log=serial
-            )
-            connection.defineXML(xml).create()
-            booted = BootedGuest(libvirtd, guest, identity, serial)
-            guests[booted.domain.name()] = booted
-    finally:
-        connection.close()
-    for booted in guests.values():
-        booted.wait_ready()
-    return guests
+    return boot_all(libvirtd, guest_image, emulator_type, DEMO_GUESTS.values())
 
 
 @pytest.fixture(scope="module")

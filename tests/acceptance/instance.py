@@ -177,6 +177,19 @@ class Instance:
             kill(victim)
         return pid
 
+    @contextmanager
+    def standing_still(self, name: str) -> Iterator[None]:
+        """Let one process with its children do nothing for a while."""
+        pid = wait_until(lambda: self.pid(name), f"{name} runs")
+        processes = (pid, *children(pid))
+        for each in processes:
+            os.kill(each, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for each in processes:
+                os.kill(each, signal.SIGCONT)
+
     def kill_all(self, names: Sequence[str]) -> None:
         """SIGKILL several processes with their children within the same moment, and wait until all run again."""
         was = {name: wait_until(lambda name=name: self.pid(name), f"{name} runs") for name in names}  # type: ignore[misc]

@@ -28,6 +28,9 @@ tempers = st.builds(
     boots=st.sampled_from([0, 2, 30, 90]),
     agent_late=st.sampled_from([0, 0, 1, 12]),
     resets=st.booleans(),
+    panics=st.booleans(),
+    preserved=st.booleans(),
+    lost_presses=st.sampled_from([0, 0, 3]),
     agent_leaves=st.booleans(),
     saves=st.sampled_from([0, 4]),
 )

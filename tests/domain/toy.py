@@ -31,6 +31,12 @@ class Ear(StrEnum):
     IGNORES = "ignores"
     REFUSES = "refuses"
     """The call itself fails."""
+    HEARS_LATE = "hears_late"
+    """The call fails, because nobody waits so long; but the guest heard it, and obeys some seconds later."""
+
+
+#: Seconds after which a guest hears a request whose call failed for want of an answer.
+HEARD_LATE_BY = 6.0
 
 
 class Hand(StrEnum):
@@ -60,6 +66,9 @@ class Temper:
         boots: How long after a start, or a reset, its agent connects.
         agent_late: When its agent connects in the run that is under way at the beginning.
         resets: It restarts when told to halt.
+        panics: Its kernel panics when told to halt.
+        preserved: A run whose guest panicked stands still instead of ending.
+        lost_presses: So many presses of its button are lost in each boot.
         halts: It halts when told to restart.
         agent_leaves: Its agent disconnects as soon as the guest begins to go down.
         saves: How long saving its memory takes.
@@ -71,6 +80,9 @@ class Temper:
     boots: float = 3
     agent_late: float = 0
     resets: bool = False
+    panics: bool = False
+    preserved: bool = False
+    lost_presses: int = 0
     halts: bool = False
     agent_leaves: bool = False
     saves: float = 4
@@ -129,6 +141,8 @@ class Vm:
         self.in_use: set[str] = set()
         self._boots_seen = 0
         self._leaving = False
+        self._presses = 0
+        self.crashed = False
         self._agent_at = self.temper.agent_late
         self._faults = dict(self.faults)
         self._meddling = dict(self.meddling)
@@ -171,6 +185,7 @@ class Vm:
             agent_connected=self._agent_connected,
             acpi=self.temper.button is not None,
             job=self.job,
+            crashed=self.crashed,
             reset_ends_run=self.armed,
         )
 
@@ -267,14 +282,20 @@ class Vm:
     def _ask_agent(self, *, restarts: bool | None = None) -> bool:
         if not self._agent_connected or self.temper.agent is Ear.REFUSES:
             raise ToyError("the agent does not take it")
-        self._ask(self.temper.agent, restarts=self.temper.resets if restarts is None else restarts)
+        restarts = self.temper.resets if restarts is None else restarts
+        if self.temper.agent is Ear.HEARS_LATE:
+            self._ask(Ear.OBEYS, restarts=restarts, after=HEARD_LATE_BY)
+            raise ToyError("no answer in time")
+        self._ask(self.temper.agent, restarts=restarts)
         return True
 
     def _press_button(self) -> bool:
         self._must_run()
         if self.temper.button is Ear.REFUSES:
             raise ToyError("no button")
-        self._ask(self.temper.button, restarts=self.temper.resets)
+        self._presses += 1
+        if self._presses > self.temper.lost_presses:
+            self._ask(self.temper.button, restarts=self.temper.resets)
         return True
 
     def _destroy(self, token: str | None) -> bool:
@@ -296,7 +317,7 @@ class Vm:
 
     def _resume(self) -> bool:
         self._must_run()
-        before, self.state = self.state, DomainState.RUNNING
+        before, self.state, self.crashed = self.state, DomainState.RUNNING, False
         return before is not DomainState.RUNNING
 
     def _discard_memory(self) -> bool:
@@ -327,16 +348,21 @@ class Vm:
 
     # What happens inside
 
-    def _ask(self, ear: Ear | None, *, restarts: bool) -> None:
-        if ear is Ear.OBEYS and self.state is DomainState.RUNNING and not self._leaving:
-            self._leaving = True
+    def _ask(self, ear: Ear | None, *, restarts: bool, after: float = 0) -> None:
+        if ear in (Ear.OBEYS, Ear.HEARS_LATE) and self.state is DomainState.RUNNING and not self._leaving:
+            # Until it has heard, it can be asked in another way.
+            self._leaving = not after
             boot = self._boots_seen
-            self.later(self.now + self.temper.takes, lambda: self._leave(boot, restarts))
+            self.later(self.now + after + self.temper.takes, lambda: self._leave(boot, restarts))
 
     def _leave(self, boot: int, restarts: bool) -> None:
         if boot != self._boots_seen or self.state is not DomainState.RUNNING:
             return
-        if restarts and not self.armed:
+        if self.temper.panics and self.temper.preserved:
+            self.state, self.crashed = DomainState.PAUSED, True
+        elif self.temper.panics:
+            self._end(DownReason.CRASHED)
+        elif restarts and not self.armed:
             self.resets += 1
             self._begin_boot()
         else:
@@ -344,7 +370,7 @@ class Vm:
 
     def _end(self, reason: DownReason) -> None:
         self.state, self.down_reason, self.job = DomainState.DOWN, reason, Job.NONE
-        self.token, self.armed, self.run = None, False, 0
+        self.token, self.armed, self.run, self.crashed = None, False, 0, False
         self._boots_seen += 1
 
     def _save(self) -> None:
@@ -367,5 +393,6 @@ class Vm:
     def _begin_boot(self) -> None:
         self._boots_seen += 1
         self._leaving = False
+        self._presses = 0
         self._agent_at = self.now + self.temper.boots
         self.later(self._agent_at, lambda: None)

@@ -6,7 +6,7 @@ from this module as a pytest plugin, which `tests/conftest.py` lists.
 
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -72,6 +72,43 @@ class BootedGuest:
             wait_until(condition, what, timeout, interval=0.05)
         except AssertionError as error:
             raise AssertionError(f"{error}; the guest has said:\n{self.serial()}") from None
+
+
+def boot_all(
+    libvirtd: PrivateLibvirtd,
+    image: GuestImage,
+    emulator_type: EmulatorType,
+    guests: Iterable[DemoGuest],
+    *,
+    preserved: Collection[str] = (),
+) -> dict[str, BootedGuest]:
+    """Boot demo guests all at once, wait until they listen, and return them by the names of their domains.
+
+    Args:
+        preserved: Names of the guests that are kept as they are when they crash.
+    """
+    booted: dict[str, BootedGuest] = {}
+    connection = libvirt.open(libvirtd.uri)
+    try:
+        for guest in guests:
+            identity = uuid.uuid4()
+            serial = libvirtd.directory / "serial" / f"{identity}.log"
+            xml = domain_xml(
+                guest,
+                libvirtd.install(image),
+                uuid=identity,
+                emulator_type=emulator_type,
+                serial_log=serial,
+                on_crash="preserve" if guest.name in preserved else "destroy",
+            )
+            domain = connection.defineXML(xml)
+            domain.create()
+            booted[domain.name()] = BootedGuest(libvirtd, guest, identity, serial)
+    finally:
+        connection.close()
+    for each in booted.values():
+        each.wait_ready()
+    return booted
 
 
 BootGuest = Callable[..., BootedGuest]
