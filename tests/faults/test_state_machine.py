@@ -1,6 +1,6 @@
 """Whatever happens, in whatever order: the invariants hold, by the host's own log.
 
-2,000 lives of up to 60 steps, in parts that processes share. `VM_PORTAL_LIVES` sets another number for a long run.
+300 lives of up to 60 steps, in parts that processes share. `VM_PORTAL_LIVES` sets another number for a long run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.faults.machine import Everything
 
-LIVES = int(os.environ.get("VM_PORTAL_LIVES", "2000"))
+LIVES = int(os.environ.get("VM_PORTAL_LIVES", "300"))
 #: The base of the parts' seeds: the same lives in every run, unless a long run asks for others.
 SEED = int(os.environ.get("VM_PORTAL_LIVES_SEED", "1"))
 PARTS = 8
