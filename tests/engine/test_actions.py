@@ -245,7 +245,7 @@ def test_a_request_in_a_transaction_that_is_rolled_back_never_was(engine: Engine
 
 def test_a_broker_that_is_away_does_not_fail_the_request(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     vm = engine.define()
-    monkeypatch.setattr(tasks, "wake", lambda vm_id, **_: False)
+    monkeypatch.setattr(tasks, "wake", lambda vm_id, *_args, **_: False)
     operation = actions.reboot(engine.admin, vm)
     monkeypatch.setattr(tasks, "wake", engine.wake)
     engine.finish(operation)

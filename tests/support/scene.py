@@ -33,7 +33,7 @@ def woken(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
     """The VMs that workers were asked to look at. The only thing these tests put a stand-in for."""
     ids: list[UUID] = []
 
-    def wake(vm_id: UUID, **_: object) -> bool:
+    def wake(vm_id: UUID, *_args: object, **_: object) -> bool:
         ids.append(vm_id)
         return True
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from vms import labels, permissions, tasks
+from vms import labels, permissions, queues, tasks
 from vms.actions.common import ATTEMPTS, Actor, Refused
 from vms.actions.configuring import waiting_changes
 from vms.actions.verdicts import refusal_text, verdict_for
@@ -211,7 +211,9 @@ def _accept(
         if operation.queued or situation.gone:
             return operation
         # From the commit on, a look finds the operation; where many are accepted, the sweep may have come first.
-        transaction.on_commit(lambda: tasks.wake(locked.pk, since=timezone.now()))
+        # What was asked for together does not hold up what somebody asks for by itself.
+        queue = queues.NOW if place is None else queues.DUE
+        transaction.on_commit(lambda: tasks.wake(locked.pk, queue, since=timezone.now()))
     return operation
 
 
