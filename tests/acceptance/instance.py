@@ -27,7 +27,7 @@ from redis import Redis
 
 from portal.env import BASE_DIR, load, run_directory
 from tests.support.waiting import wait_until
-from vms.models import Event, Host, Operation, OperationStep, VirtualMachine
+from vms.models import Event, Host, Operation, OperationStep, PortalDefaults, VirtualMachine
 
 #: The alias under which the tests read the instance's database.
 DATABASE = "default"
@@ -90,6 +90,21 @@ class Person(Browser):
         if answer.status != HTTPStatus.OK:
             raise AssertionError(f"{action} of {machine.name} was answered {answer.status}: {answer.body[:2000]}")
         return Operation.objects.filter(vm=machine).latest("created_at")
+
+    def set_defaults(self, **changed: int) -> None:
+        """Save the portal's defaults as they are but for these."""
+        now = PortalDefaults.load()
+        fields = {
+            "graceful_delay": now.graceful_delay,
+            "bulk_in_flight": now.bulk_in_flight,
+            "keep_events": now.keep_events,
+            "keep_operations": now.keep_operations,
+        }
+        if now.force:
+            fields["force"] = 1
+        answer = self.post("/defaults/", **fields | changed)
+        if answer.status != HTTPStatus.OK:
+            raise AssertionError(f"saving {changed} was answered {answer.status}: {answer.body[:2000]}")
 
     def try_to(self, action: str, machine: VirtualMachine, **fields: object) -> Answer:
         """Confirm an action on one VM, whatever comes of it."""

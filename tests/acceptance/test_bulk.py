@@ -22,8 +22,7 @@ PROCESSES = ("beat", "worker", "watcher", "web", "redis")
 def admin(portal: Instance) -> Person:
     """The administrator, logged in; a few at a time are worked on."""
     person = portal.person()
-    answer = person.post("/defaults/", graceful_delay=60, bulk_in_flight=CAP)
-    assert answer.status == 200, answer.body[:1000]
+    person.set_defaults(graceful_delay=60, bulk_in_flight=CAP)
     return person
 
 
