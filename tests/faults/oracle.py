@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.utils import timezone
 
 from vms.domain.observation import DomainState, DownReason, Job, Observation, status_at_rest, status_while
@@ -27,6 +29,14 @@ _WEIGHTY = ("start", "destroy", "save", "resume", "discard_memory")
 _OF_OPERATIONS = {status_while(action) for action in Action} - {VmStatus.SAVING_STATE}
 #: Statuses a VM may show instead, whatever runs on it.
 _BEYOND = (VmStatus.NOT_RESPONDING, VmStatus.UNKNOWN, VmStatus.GONE)
+_OPERATION, _VM = Operation._meta.db_table, VirtualMachine._meta.db_table
+
+
+def _rows(sql: str, *values: str) -> list[tuple[Any, ...]]:
+    """Ask the database in its own words: asked after each step, and so quicker by far."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return list(cursor.fetchall())
 
 
 class Violation(AssertionError):
@@ -89,8 +99,11 @@ class Oracle:
             if line.call and line.effect and line.name in _WEIGHTY:
                 self._judge(partial(self._check_call, line))
         self._check_active()
-        ended = Operation.objects.filter(stage=Stage.ENDED).exclude(pk__in=self._checked)
-        for operation in ended.select_related("vm").prefetch_related("steps"):
+        ended = {UUID(str(pk)) for (pk,) in _rows(f"SELECT id FROM {_OPERATION} WHERE stage = %s", Stage.ENDED)}
+        new = ended - self._checked
+        if not new:
+            return
+        for operation in Operation.objects.filter(pk__in=new).select_related("vm").prefetch_related("steps"):
             self._checked.add(operation.pk)
             self._judge(partial(self._check_ended, operation))
 
@@ -181,15 +194,18 @@ class Oracle:
     @staticmethod
     def _check_active() -> None:
         """An operation that is active shows in its VM's status, and nothing else does."""
-        rows = Operation.objects.active().values_list("vm_id", "action", "stage")
-        active = {vm_id: (Action(action), Stage(stage)) for vm_id, action, stage in rows}
-        for vm_id, status in VirtualMachine.objects.values_list("pk", "status"):
-            if vm_id not in active:
+        rows = _rows(
+            f"SELECT vm.id, vm.status, op.action, op.stage FROM {_VM} vm"
+            f" LEFT JOIN {_OPERATION} op ON op.vm_id = vm.id AND op.stage <> %s",
+            Stage.ENDED,
+        )
+        for vm_id, status, asked, stage in rows:
+            if asked is None:
                 if status in _OF_OPERATIONS:
                     raise Violation(f"VM {vm_id} is {status}, and nothing runs on it")
                 continue
-            action, stage = active[vm_id]
-            allowed = {status_while(action, started=stage is Stage.COMING_UP), *_BEYOND}
+            action = Action(asked)
+            allowed = {status_while(action, started=stage == Stage.COMING_UP), *_BEYOND}
             if action is Action.RUN:
                 allowed.add(VmStatus.RESTORING_STATE)
             if status not in allowed:

@@ -38,6 +38,8 @@ from vms.models import Host, Operation, VirtualMachine
 _EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
 #: What a process does takes some time, in seconds: no two things happen at the same moment.
 _MOMENT = 0.004
+#: How often beat sends a sweep.
+_SWEEP_EVERY = timedelta(seconds=1)
 Interruptions = Mapping[int, Interruption]
 
 
@@ -63,6 +65,7 @@ class World:
         self.events: list[DomainEvent] = []
         self.broker_away = False
         self.watching = False
+        self._swept_at = timezone.now() - _SWEEP_EVERY
         self.faulty_until = timezone.now()
         self._dead: set[str] = set()
         self.connection: FakeHypervisor
@@ -97,7 +100,7 @@ class World:
             moments.append(datetime.fromtimestamp(due, UTC))
         active = Operation.objects.active().aggregate(wake=Min("wake_at"), looked=Min("looked_at"))
         if active["wake"] is not None:
-            moments.append(max(active["wake"], now + timedelta(seconds=1)))
+            moments.append(max(active["wake"], now + _SWEEP_EVERY))
         if not self.watching:
             moments.append(now + timedelta(seconds=2))
         return max(min(moments), now + timedelta(milliseconds=1))
@@ -107,11 +110,14 @@ class World:
     def work_off(self) -> None:
         """Let watcher, beat and workers do all there is to do now."""
         self.watch()
-        if self.watching:
-            Host.objects.update(watched_until=timezone.now() + watcher.HEARD_FOR)
         while self.events:
             self.hear(0)
-        self.sweep()
+        now = timezone.now()
+        if now - self._swept_at >= _SWEEP_EVERY:
+            self._swept_at = now
+            if self.watching:
+                Host.objects.update(watched_until=now + watcher.HEARD_FOR)
+            self.sweep()
         while self.wakes:
             self.look(0)
 

@@ -77,27 +77,27 @@ def stuck_hosts() -> set[int]:
         known = {int(path.stem) for path in Path(settings.HOST_SEATS_DIRECTORY).iterdir()}
     except FileNotFoundError:
         return set()
-    return {host_id for host_id in known if _stuck(_paths(host_id))}
+    return {host_id for host_id in known if _stuck(host_id)}
 
 
-def _paths(host_id: int) -> list[Path]:
+def _seats(host_id: int) -> Iterator[Path]:
+    """Name the files of a host's seats, one at a time: each look at each VM passes here, and mostly needs the first."""
     directory = Path(settings.HOST_SEATS_DIRECTORY)
-    return [directory / f"{host_id}.{number}" for number in range(settings.HOST_SEATS)]
+    return (directory / f"{host_id}.{number}" for number in range(settings.HOST_SEATS))
 
 
-def _stuck(paths: list[Path]) -> bool:
-    return all(_asking_for(path) > STUCK_AFTER and not _left_behind(path) for path in paths)
+def _stuck(host_id: int) -> bool:
+    return all(_asking_for(path) > STUCK_AFTER and not _left_behind(path) for path in _seats(host_id))
 
 
 def _take(host_id: int) -> int:
-    paths = _paths(host_id)
     give_up_at = time.monotonic() + PATIENCE
     while True:
-        for path in paths:
+        for path in _seats(host_id):
             seat = _locked(path)
             if seat is not None:
                 return seat
-        stuck = _stuck(paths)
+        stuck = _stuck(host_id)
         if stuck or time.monotonic() >= give_up_at:
             raise NoSeat(stuck=stuck)
         time.sleep(_LOOK_EVERY)

@@ -44,7 +44,8 @@ def due() -> list[UUID]:
             .order_by("wake_at")[:_AT_ONCE]
         )
         again_at = now + _AGAIN_AFTER + len(rows) * _AGAIN_AFTER_EACH
-        waiting.filter(pk__in=[row.pk for row in rows]).update(wake_at=again_at, looked_at=now)
+        if rows:
+            waiting.filter(pk__in=[row.pk for row in rows]).update(wake_at=again_at, looked_at=now)
     sync.count_as_up(now)
     return [row.vm_id for row in rows] + _with_changes_due(now)
 

@@ -279,7 +279,8 @@ def count_as_up(now: datetime) -> int:
     )
     with transaction.atomic():
         # Whoever holds one of them just now is looking at it; the next sweep is a second away.
-        return VirtualMachine.objects.filter(pk__in=_hold(waiting, skip_locked=True)).update(status=VmStatus.UP)
+        held = _hold(waiting, skip_locked=True)
+        return VirtualMachine.objects.filter(pk__in=held).update(status=VmStatus.UP) if held else 0
 
 
 def _in_flight(vm_id: UUID) -> Operation | None:
