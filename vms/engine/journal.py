@@ -16,9 +16,8 @@ from django.db import transaction
 from django.db.models import Max, Prefetch
 from django.utils import timezone
 
-from vms.domain import decide
 from vms.domain import operation as op
-from vms.domain.decide import Call, Finish, Note
+from vms.domain.decide import Call, Finish, Note, pace
 from vms.domain.observation import Proof, status_while
 from vms.domain.operation import Failure, Outcome, Stage, StepKind
 from vms.domain.plan import Plan
@@ -211,16 +210,16 @@ def settled_at(row: Operation, now: datetime) -> datetime | None:
     to be down already would be undone by it.
     """
     called = any(step.kind in op.CALLS for step in row.journal)
-    if called or row.created_at + decide.SETTLE <= now:
+    if called or row.created_at + pace.SETTLE <= now:
         return None
     unanswered = OperationStep.objects.filter(
         operation__vm_id=row.vm_id,
         kind__in=(StepKind.START, StepKind.DESTROY, StepKind.SAVE, StepKind.RESUME),
         answered_at__isnull=True,
-        at__gt=now - decide.SETTLE,
+        at__gt=now - pace.SETTLE,
     )
     sent_at = unanswered.aggregate(last=Max("at"))["last"]
-    return sent_at + decide.SETTLE if sent_at is not None else None
+    return sent_at + pace.SETTLE if sent_at is not None else None
 
 
 def begin_call(row: Operation, call: Call, now: datetime) -> OperationStep | None:
