@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.domain.simulator import LATE_BY, Driver, Person, accepted, policy_of, seconds
 from tests.domain.toy import Ear, Hand, Temper, Vm
-from vms.domain.decide import MAX_UNANSWERED_ASKS, RETRY_GAPS, Call, Finish, Note
+from vms.domain.decide import Call, Finish, Note
+from vms.domain.decide.pace import MAX_UNANSWERED_ASKS, RETRY_GAPS
 from vms.domain.observation import DomainState
 from vms.domain.operation import SUCCESSES, TRANSITIONS, Failure, Outcome, Stage, StepKind
 from vms.domain.power import FORCEFUL_ACTIONS, GRACEFUL_ACTIONS, Action

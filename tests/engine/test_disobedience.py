@@ -9,7 +9,8 @@ import pytest
 
 from tests.engine.harness import Engine
 from vms import actions
-from vms.domain import decide, observation
+from vms.domain import observation
+from vms.domain.decide import asking, pace
 from vms.domain.observation import Proof
 from vms.domain.operation import Failure, Outcome, Stage
 from vms.domain.policy import Setting
@@ -74,7 +75,7 @@ def test_a_guest_without_a_button_that_obeys_its_agent_after_the_end_stays_down(
 def test_a_guest_that_loses_three_presses_hears_the_fourth(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, action: Action
 ) -> None:
-    monkeypatch.setattr(decide, "PRESS_AGAIN_EVERY", 1)
+    monkeypatch.setattr(asking, "PRESS_AGAIN_EVERY", 1)
     vm = engine.define(temper=Temper(agent=Agent.NONE, lost_presses=3))
     operation = engine.finish(actions.request(engine.admin, vm, action, override=Setting(False, 30)))
     assert operation.outcome == Outcome.CLEAN_ACPI
@@ -232,8 +233,8 @@ def test_a_call_in_doubt_is_waited_for_also_when_force_now_came_before_the_first
     actions.force_now(engine.admin, operation)
     row = journal.read(operation.pk)
     assert [step.kind for step in row.journal] == ["force_now"]
-    assert journal.settled_at(row, operation.created_at) == operation.created_at + decide.SETTLE
+    assert journal.settled_at(row, operation.created_at) == operation.created_at + pace.SETTLE
     engine.finish(operation)
     assert operation.outcome == Outcome.FORCED
     called = operation.steps.exclude(kind="force_now").earliest("number")
-    assert called.at >= operation.created_at + decide.SETTLE
+    assert called.at >= operation.created_at + pace.SETTLE

@@ -15,7 +15,7 @@ from tests.engine.death import work_together_until_killed, work_until_killed
 from tests.engine.harness import Engine
 from tests.support.fake import most_at_once
 from vms import actions
-from vms.domain import decide
+from vms.domain.decide import pace
 from vms.domain.operation import Outcome
 from vms.domain.policy import Setting
 from vms.domain.power import Action, VmStatus
@@ -69,7 +69,7 @@ SCENARIOS = {
 @pytest.fixture(autouse=True)
 def _settle_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what is in doubt be settled sooner: these calls are answered in milliseconds."""
-    monkeypatch.setattr(decide, "SETTLE", timedelta(seconds=SETTLE))
+    monkeypatch.setattr(pace, "SETTLE", timedelta(seconds=SETTLE))
 
 
 @pytest.mark.behaviour(25, 31, 32)

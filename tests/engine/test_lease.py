@@ -20,7 +20,7 @@ from tests.engine.death import forked
 from tests.engine.harness import Engine, at_once
 from tests.support.waiting import wait_until
 from vms import actions
-from vms.domain import decide
+from vms.domain.decide import pace
 from vms.domain.operation import Outcome, StepKind
 from vms.domain.power import VmStatus
 from vms.engine import lease
@@ -232,7 +232,7 @@ def test_a_power_off_that_overtakes_a_start_in_flight_leaves_the_vm_down(engine:
 def test_a_power_off_that_overtakes_a_start_whose_worker_was_killed_leaves_the_vm_down(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decide, "SETTLE", timedelta(seconds=3))
+    monkeypatch.setattr(pace, "SETTLE", timedelta(seconds=3))
     vm = engine.define()
     uuid = str(vm.uuid)
     reboot = actions.reboot(engine.admin, vm)
@@ -282,7 +282,7 @@ def test_a_power_off_that_overtakes_nothing_in_doubt_waits_for_nothing(engine: E
     began_at = time.monotonic()
     operation = engine.finish(actions.power_off(engine.admin, vm))
     assert operation.outcome == Outcome.FORCED
-    assert time.monotonic() - began_at < decide.SETTLE.total_seconds()
+    assert time.monotonic() - began_at < pace.SETTLE.total_seconds()
 
 
 @pytest.mark.behaviour(26)

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from tests.engine.harness import Engine
 from vms import actions
-from vms.domain import decide
 from vms.domain import operation as operations
+from vms.domain.decide import asking, pace
 from vms.domain.operation import Failure, Outcome
 from vms.domain.power import Action, VmStatus
 from vms.engine import sync
@@ -103,7 +103,7 @@ def test_an_agent_that_connects_during_the_wait_is_asked(engine: Engine) -> None
 def test_the_button_is_pressed_again_for_a_guest_that_lost_the_first_press(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decide, "PRESS_AGAIN_EVERY", 1)
+    monkeypatch.setattr(asking, "PRESS_AGAIN_EVERY", 1)
     vm = engine.define(temper=Temper(agent=Agent.NONE, boot=1.5))
     operation = engine.finish(actions.shut_down(engine.admin, vm, delay=20))
     assert operation.outcome == Outcome.CLEAN_ACPI
@@ -218,8 +218,8 @@ def test_powering_off_a_suspended_vm_discards_its_memory(engine: Engine) -> None
 @pytest.fixture
 def short_gaps(monkeypatch: pytest.MonkeyPatch) -> tuple[float, ...]:
     """Shorten the gaps between attempts, in the same proportion."""
-    gaps = tuple(gap / 10 for gap in decide.RETRY_GAPS)
-    monkeypatch.setattr(decide, "RETRY_GAPS", gaps)
+    gaps = tuple(gap / 10 for gap in pace.RETRY_GAPS)
+    monkeypatch.setattr(pace, "RETRY_GAPS", gaps)
     return tuple(gap.total_seconds() for gap in gaps)
 
 
@@ -293,7 +293,7 @@ def test_a_host_that_stays_away_ends_the_operation_at_its_deadline(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(operations.ALLOWANCE, Action.REBOOT, timedelta(seconds=1))
-    monkeypatch.setattr(decide, "LOOK_AGAIN", timedelta(seconds=0.2))
+    monkeypatch.setattr(pace, "LOOK_AGAIN", timedelta(seconds=0.2))
     vm = engine.define(temper=STUBBORN)
     operation = actions.reboot(engine.admin, vm, force=True, delay=1)
     engine.run(lambda: "ask_agent" in engine.calls(vm), "the guest was asked")
@@ -311,7 +311,7 @@ def test_a_domain_that_cannot_be_looked_at_does_not_outlive_its_deadline(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(operations.ALLOWANCE, Action.POWER_OFF, timedelta(seconds=1))
-    monkeypatch.setattr(decide, "LOOK_AGAIN", timedelta(seconds=0.2))
+    monkeypatch.setattr(pace, "LOOK_AGAIN", timedelta(seconds=0.2))
     vm = engine.define()
     engine.fake.control.fail(str(vm.uuid), "observe", times=1000, text="internal error: cannot read the domain")
     operation = engine.finish(actions.power_off(engine.admin, vm))

@@ -22,7 +22,8 @@ from pytest_django import DjangoDbBlocker
 from tests.engine.harness import Engine, engine_on
 from tests.support.fake import FakeDaemon
 from vms import actions
-from vms.domain import decide, observation
+from vms.domain import observation
+from vms.domain.decide import pace
 from vms.domain.operation import Failure, Outcome, Stage
 from vms.domain.policy import Setting
 from vms.domain.power import GRACEFUL_ACTIONS, Action, VmStatus
@@ -165,7 +166,7 @@ def played(
         stack.callback(call_command, "flush", verbosity=0, interactive=False)
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         # What waits for a hand waits as long as it takes.
-        patch.setattr(decide, "RETRY_GAPS", (timedelta(seconds=0.5),) * 100)
+        patch.setattr(pace, "RETRY_GAPS", (timedelta(seconds=0.5),) * 100)
         patch.setattr(observation, "UP_WITHOUT_AGENT_AFTER", timedelta(minutes=10))
         engine = stack.enter_context(engine_on(fake))
         came: dict[Cell, Played] = {}

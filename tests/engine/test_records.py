@@ -16,7 +16,8 @@ from structlog.testing import capture_logs
 
 from tests.engine.harness import Engine
 from vms import actions
-from vms.domain import decide, observation
+from vms.domain import observation
+from vms.domain.decide import pace
 from vms.domain.observation import Proof
 from vms.domain.operation import Failure, Outcome, StepKind
 from vms.domain.power import VmStatus
@@ -143,7 +144,7 @@ def test_only_real_pictures_of_a_bounded_size_are_kept(picture: bytes, why: str)
 @pytest.fixture
 def short_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry at once."""
-    monkeypatch.setattr(decide, "RETRY_GAPS", tuple(timedelta(seconds=gap) for gap in (0.1, 0.2)))
+    monkeypatch.setattr(pace, "RETRY_GAPS", tuple(timedelta(seconds=gap) for gap in (0.1, 0.2)))
 
 
 @pytest.mark.behaviour(35)

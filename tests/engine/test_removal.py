@@ -12,8 +12,8 @@ from django.core.exceptions import PermissionDenied
 from tests.engine.death import work_until_killed
 from tests.engine.harness import Engine, at_once
 from vms import actions, queries
-from vms.domain import decide
 from vms.domain.configuration import MIB, Part
+from vms.domain.decide import pace
 from vms.domain.disks import Disk, Kept
 from vms.domain.operation import Failure, Outcome
 from vms.domain.power import Action, VmStatus
@@ -211,7 +211,7 @@ def test_a_change_that_waited_does_not_bring_a_removed_vm_back(engine: Engine) -
 
 @pytest.mark.behaviour(25)
 def test_killed_anywhere_it_ends_as_if_nothing_had_happened(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decide, "SETTLE", timedelta(seconds=0.3))
+    monkeypatch.setattr(pace, "SETTLE", timedelta(seconds=0.3))
     points = range(1, 25)
     vms = [down(engine, f"vm{point}", [f"/images/{point}-{disk}" for disk in "abc"]) for point in points]
     operations = [
@@ -234,7 +234,7 @@ def test_killed_anywhere_it_ends_as_if_nothing_had_happened(engine: Engine, monk
 def test_an_answer_that_is_lost_with_its_connection_is_no_failure(
     engine: Engine, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decide, "SETTLE", timedelta(seconds=0.3))
+    monkeypatch.setattr(pace, "SETTLE", timedelta(seconds=0.3))
     vm = down(engine)
     engine.fake.control.hold(str(vm.uuid), call, when="after")
     operation = actions.remove(engine.admin, vm, ["/images/a"])

@@ -11,8 +11,7 @@ from django.utils import timezone
 
 from tests.faults.oracle import Oracle, Violation
 from tests.faults.world import World, new_world
-from vms.domain import decide
-from vms.domain.decide import Call, Finish
+from vms.domain.decide import Call, Finish, asking
 from vms.domain.operation import Outcome, Stage, StepKind
 from vms.domain.policy import Setting
 from vms.domain.power import Action
@@ -65,7 +64,7 @@ def test_a_call_that_nobody_asked_for(world: World, vm: UUID, call: str) -> None
 
 
 def test_a_power_off_without_force(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decide, "_ladder", lambda *_: Call(StepKind.DESTROY, Stage.DESTROYING))
+    monkeypatch.setattr(asking, "_ladder", lambda *_: Call(StepKind.DESTROY, Stage.DESTROYING))
     (vm,) = world.define_all([STUBBORN])
     world.request(vm, Action.SHUT_DOWN, Setting(force=False, delay=60))
     world.pass_time(10)
@@ -77,7 +76,7 @@ def test_a_power_off_before_the_end_of_the_delay(world: World, monkeypatch: pyte
     (vm,) = world.define_all([STUBBORN])
     world.request(vm, Action.SHUT_DOWN, Setting(force=True, delay=60))
     world.pass_time(35)
-    monkeypatch.setattr(decide, "_ladder", lambda *_: Call(StepKind.DESTROY, Stage.DESTROYING))
+    monkeypatch.setattr(asking, "_ladder", lambda *_: Call(StepKind.DESTROY, Stage.DESTROYING))
     world.pass_time(10)
     with pytest.raises(Violation, match="before the end of the delay"):
         judge(world)

@@ -17,7 +17,8 @@ from django.db import transaction
 from django.utils import timezone
 from structlog.contextvars import bound_contextvars
 
-from vms.domain.decide import LOOK_AGAIN, Call, Finish, Move, Note, Wait, decide, decide_gone, decide_unreachable
+from vms.domain.decide import Call, Finish, Move, Note, Wait, decide, decide_gone, decide_unreachable
+from vms.domain.decide.pace import LOOK_AGAIN
 from vms.domain.observation import Observation, proof_of_return
 from vms.domain.operation import Failure, Outcome, Stage, StepKind
 from vms.engine import bulk, configuring, guest_restart, journal, lease, screens, seats, sync

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from vms import labels
 from vms.domain.configuration import Part
-from vms.domain.decide import RETRY_GAPS
+from vms.domain.decide.pace import RETRY_GAPS
 from vms.engine import seats, sync
 from vms.engine.records import Code, record
 from vms.hypervisor import connections
