@@ -12,15 +12,21 @@ from tests.support.fake import FakeDaemon
 from tests.support.waiting import wait_until
 from vms.domain.operation import Outcome
 from vms.engine.records import Code
-from vms.hypervisor.fake import ACPI_ONLY, OBEDIENT, STUBBORN, Temper
+from vms.hypervisor.fake import STUBBORN, Agent, Temper
 from vms.models import Event, Operation, VirtualMachine
 
 pytestmark = pytest.mark.both_databases
 
 EACH = 10
-DELAY = 8
+DELAY = 12
 FORCED = "stubborn"
-TEMPERS = {"obedient": OBEDIENT, "acpi": ACPI_ONLY, "slow": Temper(slow=3), FORCED: STUBBORN}
+#: None goes down so soon that the second request for it comes when the first one has been done.
+TEMPERS = {
+    "obedient": Temper(slow=4),
+    "acpi": Temper(slow=4, agent=Agent.NONE),
+    "slow": Temper(slow=6),
+    FORCED: STUBBORN,
+}
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tests.acceptance.instance import Instance, Person, ended, messages, vm, wait_status
+from tests.support.forms import fill_page
 from tests.support.guests import BootedGuest
 from tests.support.waiting import wait_until
 from vms.domain.operation import Outcome
@@ -25,8 +26,9 @@ def admin(real_portal: Instance) -> Person:
 
 def set_policy(admin: Person, machine: VirtualMachine, *, force: bool, delay: int = DELAY) -> None:
     """Set a VM's own policy through the Edit VM dialog."""
-    fields = {"graceful_delay": delay} | ({"force": "on"} if force else {})
-    answer = admin.post(f"/vms/{machine.pk}/edit/", **fields)
+    dialog = f"/vms/{machine.pk}/edit/"
+    typed: dict[str, str | bool] = {"force": force, "force_default": False, "graceful_delay": str(delay)}
+    answer = admin.post(dialog, **fill_page(admin.get(dialog).body, **typed, delay_default=False))
     assert answer.status == 200, answer.body
     machine.refresh_from_db()
     assert (machine.force_power_off, machine.graceful_delay) == (force, delay)

@@ -30,6 +30,7 @@ MENU = [
     "Events",
     "Power off",
     "Power cycle",
+    "Remove",
 ]
 
 

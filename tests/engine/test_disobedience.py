@@ -11,8 +11,9 @@ from tests.engine.harness import Engine
 from vms import actions
 from vms.domain import observation
 from vms.domain.decide import asking, pace
+from vms.domain.decide.moves import Call
 from vms.domain.observation import Proof
-from vms.domain.operation import Failure, Outcome, Stage
+from vms.domain.operation import Failure, Outcome, Stage, StepKind
 from vms.domain.policy import Setting
 from vms.domain.power import Action, VmStatus
 from vms.engine import advance as engine_advance
@@ -166,10 +167,10 @@ class Died(BaseException):
 def die_before_asking(engine: Engine, operation: Operation) -> None:
     """Work until the request to the guest is written down, and die before it is sent."""
 
-    def die(kind: Any, *rest: Any) -> Any:
-        if kind in ("ask_agent", "press_button"):
+    def die(call: Call, *rest: Any) -> Any:
+        if call.kind in (StepKind.ASK_AGENT, StepKind.PRESS_BUTTON):
             raise Died
-        return answer_to(kind, *rest)
+        return answer_to(call, *rest)
 
     answer_to = engine_advance._answer_to
     with pytest.MonkeyPatch.context() as patch:

@@ -24,7 +24,7 @@ from vms.models import Event, Operation, OperationStep, VirtualMachine
 #: An operation may end so much later than its hard deadline, or than the last fault.
 LATEST = timedelta(seconds=10)
 #: Calls that change what a VM does, and that exactly one operation has to account for.
-_WEIGHTY = ("start", "destroy", "save", "resume", "discard_memory")
+_WEIGHTY = ("start", "destroy", "save", "resume", "discard_memory", "undefine")
 #: Statuses that an operation puts a VM in, and takes it out of.
 _OF_OPERATIONS = {status_while(action) for action in Action} - {VmStatus.SAVING_STATE}
 #: Statuses a VM may show instead, whatever runs on it.

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from itertools import count
+from typing import Any
+from uuid import UUID
 
 import pytest
 from django.utils import timezone
@@ -21,6 +23,7 @@ from tests.faults.world import World, new_world
 from vms.domain.operation import Outcome
 from vms.domain.policy import Setting
 from vms.domain.power import GRACEFUL_ACTIONS, Action
+from vms.hypervisor.base import DomainNotFound
 from vms.hypervisor.fake import ACPI_ONLY, OBEDIENT, STUBBORN, Agent, Reaction, Temper
 from vms.hypervisor.fake.calls import CALLS
 from vms.models import Operation
@@ -42,7 +45,12 @@ FORCED = ("slow", "stubborn", "deaf")
 #: Guests that can be asked; the deaf one is refused unless it may be powered off.
 ASKED = ("obedient", "acpi only", "refusing", "restarting", "slow", "stubborn")
 #: What makes a VM so that an action is allowed on it.
-BEFORE: dict[Action, str] = {Action.RUN: "destroy", Action.RUN_ONCE: "destroy", Action.RESUME: "managedsave"}
+BEFORE: dict[Action, str] = {
+    Action.RUN: "destroy",
+    Action.RUN_ONCE: "destroy",
+    Action.RESUME: "managedsave",
+    Action.REMOVE: "destroy",
+}
 DELAY = 8
 
 
@@ -111,15 +119,19 @@ class Story:
             operation = Operation.objects.first()
             self.outcome = Outcome(operation.outcome) if operation is not None else None
             calls = [line.name for line in world.host.log() if line.call and line.effect and line.name in _WEIGHTY]
-            run = world.host.inside(vm)["run"]
-            self.end = (
-                operation.failure if operation is not None else None,
-                calls,
-                run and (run["state"], run["on_reboot"], run["number"]),
-            )
+            self.end = (operation.failure if operation is not None else None, calls, _run(world, vm))
 
 
-_WEIGHTY = ("start", "destroy", "save", "resume", "discard_memory")
+def _run(world: World, vm: UUID) -> Any:
+    """Return what of a VM's run must be the same in the end; None where it is down, "gone" where it was removed."""
+    try:
+        run = world.host.inside(vm)["run"]
+    except DomainNotFound:
+        return "gone"
+    return run and (run["state"], run["on_reboot"], run["number"])
+
+
+_WEIGHTY = ("start", "destroy", "save", "resume", "discard_memory", "undefine")
 _CLEAN = {Outcome.CLEAN_AGENT, Outcome.CLEAN_ACPI}
 
 

@@ -360,6 +360,7 @@ def test_a_handler_that_calls_the_host_is_told_it_must_not(fake: FakeDaemon, hos
     wait_until(lambda: errors, "the handler was told")
 
 
+@pytest.mark.alone
 def test_a_fleet_is_listed_and_cycled_quickly(fake: FakeDaemon, host: FakeHypervisor) -> None:
     """The figures are ten times what an idle machine needs, to hold on a busy one."""
     vms = fake.control.define_many(10_000, "vm-", Temper(slow=3600))

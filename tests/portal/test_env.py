@@ -1,6 +1,8 @@
 """Configuration: what is read, what is refused, and in which words."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -13,14 +15,21 @@ def ids(variables: dict[str, str]) -> set[str]:
     return {problem.id for problem in env.load(variables).problems} - {env.UNPREPARED_HOME}
 
 
-def test_without_any_variable_everything_has_a_usable_default(tmp_path: Path) -> None:
-    config = env.load({"PORTAL_HOME": str(tmp_path)})
+@pytest.fixture
+def short_home() -> Iterator[Path]:
+    """A home whose path leaves room for the name of a socket, which has 107 characters at most."""
+    with TemporaryDirectory() as home:
+        yield Path(home)
+
+
+def test_without_any_variable_everything_has_a_usable_default(short_home: Path) -> None:
+    config = env.load({"PORTAL_HOME": str(short_home)})
     assert config.errors == []
     assert (config.port, config.bind, config.workers, config.demo, config.debug) == (8000, "127.0.0.1", 4, True, False)
-    assert config.database["NAME"] == str(tmp_path / "portal.sqlite3")
+    assert config.database["NAME"] == str(short_home / "portal.sqlite3")
     assert config.url == "http://127.0.0.1:8000/"
     assert config.own_redis
-    assert config.broker_url == f"redis+socket://{tmp_path}/run/redis.sock"
+    assert config.broker_url == f"redis+socket://{short_home}/run/redis.sock"
 
 
 @pytest.mark.parametrize(
