@@ -222,7 +222,7 @@ class Driver:
             return
         self._boundary(Boundary.CARRIED_OUT)
         answered = replace(op.steps[-1], answered_at=at, ok=ok)
-        self.op = replace(op, run_token=answer or op.run_token, steps=(*op.steps[:-1], answered))
+        self.op = replace(op, run_token=op.run_token or answer, steps=(*op.steps[:-1], answered))
 
     @staticmethod
     def _with_delay_from(op: Operation, policy: Policy, at: datetime) -> Operation:

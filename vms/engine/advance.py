@@ -255,8 +255,8 @@ def _make_and_write(seat: seats.Seat, row: Operation, call: Call, look: _Look) -
                 case Picture():
                     journal.keep_screen(row, answer, step.at)
             journal.answer(step, ok=True)
-        if isinstance(answer, str) and look.seen is not None:
-            # The answer says what a look would: which run this is.
+        if answer == row.run_token and look.seen is not None:
+            # The answer says what a look would: which run this is. Of another run it says too little.
             look.seen = replace(look.seen, run_token=answer)
             return _Then.DECIDE
     return _Then.LOOK

@@ -62,8 +62,12 @@ def answer(step: OperationStep, *, ok: bool, detail: str = "") -> None:
 
 
 def set_run_token(row: Operation, token: str) -> None:
-    """Write down which run the operation acts upon; once, and whatever else was changed on it meanwhile."""
-    Operation.objects.filter(pk=row.pk, run_token="").update(run_token=token)
+    """Write down which run the operation acts upon; once, and whatever else was changed on it meanwhile.
+
+    A run that bears another token than the one that is written down is not the operation's.
+    """
+    if not Operation.objects.filter(pk=row.pk, run_token="").update(run_token=token):
+        token = Operation.objects.values_list("run_token", flat=True).get(pk=row.pk)
     row.run_token = token
 
 
