@@ -542,13 +542,22 @@ def test_a_vm_that_somebody_paused_while_it_came_up_has_come_back() -> None:
     assert decide(coming, Observation(DomainState.PAUSED), moment(1)) == Finish(Outcome.FORCED)
 
 
-def test_a_save_is_waited_for_while_the_host_works_at_it_and_repeated_at_most_twice() -> None:
-    saving = op(Action.SUSPEND, Stage.SAVING, ok(StepKind.SAVE), token=None)
+def test_a_save_is_waited_for_while_the_host_works_at_it_and_a_lost_one_is_repeated_at_most_twice() -> None:
+    saving = op(Action.SUSPEND, Stage.SAVING, lost(StepKind.SAVE), token=None)
     assert decide(saving, replace(RUNNING, job=Job.SAVING), moment(60)) == Wait(moment(62))
     assert decide(saving, RUNNING, moment(5)) == Call(StepKind.SAVE, Stage.SAVING)
     thrice = replace(saving, steps=(lost(StepKind.SAVE),) * 3)
     assert decide(thrice, RUNNING, moment(60)) == Finish(Outcome.FAILED, Failure.SAVE_FAILED)
     assert decide(saving, DOWN, moment(60)) == Finish(Outcome.FAILED, Failure.WENT_DOWN_AGAIN)
+
+
+@pytest.mark.behaviour(18)
+def test_a_save_that_the_host_has_taken_is_not_sent_again_to_a_vm_that_somebody_may_have_restored() -> None:
+    taken = op(Action.SUSPEND, Stage.SAVING, lost(StepKind.SAVE), ok(StepKind.SAVE, 5), token=None)
+    # It may wait at the host for a while before it shows.
+    assert decide(taken, RUNNING, moment(10)) == Wait(moment(45))
+    assert decide(taken, replace(RUNNING, job=Job.SAVING), moment(44)) == Wait(moment(46))
+    assert decide(taken, RUNNING, moment(45)) == Finish(Outcome.FAILED, Failure.NOT_SAVED)
 
 
 def test_a_graceful_operation_without_a_policy_is_a_programming_error() -> None:
