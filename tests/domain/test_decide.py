@@ -560,6 +560,25 @@ def test_a_save_that_the_host_has_taken_is_not_sent_again_to_a_vm_that_somebody_
     assert decide(taken, RUNNING, moment(45)) == Finish(Outcome.FAILED, Failure.NOT_SAVED)
 
 
+PAUSED, ASLEEP = Observation(DomainState.PAUSED), Observation(DomainState.SLEEPING)
+
+
+@pytest.mark.behaviour(18)
+@pytest.mark.parametrize("action", [Action.RESUME, Action.RUN])
+def test_a_vm_that_somebody_paused_again_after_it_ran_on_is_left_paused(action: Action) -> None:
+    resumed = op(action, Stage.RESUMING, ok(StepKind.RESUME), token=None)
+    assert decide(resumed, PAUSED, moment(0)) == Finish(Outcome.DONE)
+    assert decide(resumed, replace(PAUSED, crashed=True), moment(0)) == Finish(Outcome.FAILED, Failure.CRASHED)
+    again = op(action, Stage.RESUMING, failed(StepKind.RESUME), token=None)
+    assert decide(again, PAUSED, moment(1)) == Call(StepKind.RESUME, Stage.RESUMING)
+
+
+def test_a_guest_takes_a_moment_to_wake() -> None:
+    woken = op(Action.RESUME, Stage.RESUMING, ok(StepKind.RESUME), token=None)
+    assert decide(woken, ASLEEP, moment(0)) == Wait(moment(5))
+    assert decide(woken, ASLEEP, moment(5)) == Call(StepKind.RESUME, Stage.RESUMING)
+
+
 def test_a_graceful_operation_without_a_policy_is_a_programming_error() -> None:
     with pytest.raises(ValueError, match="policy"):
         decide(replace(asked(), policy=None), RUNNING, moment(0))

@@ -16,6 +16,7 @@ from tests.engine.harness import Engine
 from vms import actions
 from vms.domain import operation as operations
 from vms.domain.decide import asking, pace, suspending
+from vms.domain.observation import Proof
 from vms.domain.operation import Failure, Outcome, StepKind
 from vms.domain.power import Action, VmStatus
 from vms.engine import journal, sync
@@ -223,6 +224,18 @@ def after_the_answer_to(engine: Engine, kind: StepKind, hand: Hand) -> Iterator[
 
     with mock.patch.object(journal, "answer", answer):
         yield
+
+
+@pytest.mark.behaviour(18)
+def test_a_vm_that_somebody_paused_again_stays_paused(engine: Engine) -> None:
+    vm = engine.define()
+    engine.fake.control.hand(str(vm.uuid), "suspend")
+    engine.run(lambda: engine.status(vm) == VmStatus.PAUSED, "it shows that it is paused")
+    with after_the_answer_to(engine, StepKind.RESUME, "suspend"):
+        operation = engine.finish(actions.resume(engine.admin, vm))
+    assert (operation.outcome, operation.known_by) == (Outcome.DONE, Proof.PAUSED)
+    assert engine.calls(vm) == ["resume"]
+    assert engine.status(vm) == VmStatus.PAUSED
 
 
 @pytest.mark.parametrize("verb", [actions.run, actions.resume])

@@ -123,7 +123,8 @@ def _carry_on(vm: VirtualMachine, *, stored: bool) -> _Look:
             case _Then.LOOK:
                 look = None
             case _Then.READ:
-                row = journal.active(vm.pk)
+                # A look is never older than the answers it is judged with.
+                row, look = journal.active(vm.pk), None
     raise RuntimeError(f"the operation of VM {vm.pk} does not come to rest")
 
 
