@@ -54,12 +54,7 @@ def _put_off(vm_id: UUID) -> bool:
     It would find no seat; but finding that out takes a lease, and with hundreds of them due that adds up.
     """
     stuck = seats.stuck_hosts()
-    if not stuck:
-        return False
-    now = timezone.now()
-    # One that is at its end has to end, whatever its host does.
-    rows = Operation.objects.filter(vm_id=vm_id, vm__host__in=stuck, hard_deadline_at__gt=now + LOOK_AGAIN).in_flight()
-    return bool(rows.update(wake_at=now + LOOK_AGAIN))
+    return bool(stuck) and journal.put_off(vm_id, stuck, timezone.now() + LOOK_AGAIN)
 
 
 @dataclass(slots=True)
