@@ -173,6 +173,8 @@ CALLS = frozenset(
         StepKind.DISCARD_MEMORY,
         StepKind.RELENT,
         StepKind.SCREENSHOT,
+        StepKind.UNDEFINE,
+        StepKind.REMOVE_DISK,
     }
 )
 
