@@ -87,6 +87,10 @@ FAILURE: dict[Failure, Promise] = {
     Failure.DESTROY_FAILED: _("The host failed to power the VM off; it is still running."),
     Failure.START_FAILED: _("The VM is down and the host failed to start it."),
     Failure.SAVE_FAILED: _("The host failed to save the VM's memory."),
+    Failure.NOT_SAVED: _(
+        "The VM still runs, or runs again: the host had begun to suspend it and did not succeed, or somebody has "
+        "restored it since."
+    ),
     Failure.RESUME_FAILED: _("The host failed to resume the VM."),
     Failure.DISCARD_FAILED: _("The host failed to discard the saved memory."),
     Failure.WENT_DOWN_AGAIN: _("The VM went down again before it was up."),

@@ -107,7 +107,7 @@ class Driver:
 
     def run(self) -> Driver:
         """Go on until the operation has ended."""
-        self._people = sorted(self.people)
+        self._people = sorted(self.people, key=lambda person: person[0])
         self._advance(0)
         for _ in range(1000):
             if self.op.stage is Stage.ENDED:
@@ -222,13 +222,16 @@ class Driver:
             return
         self._boundary(Boundary.CARRIED_OUT)
         answered = replace(op.steps[-1], answered_at=at, ok=ok)
-        self.op = replace(op, run_token=answer or op.run_token, steps=(*op.steps[:-1], answered))
+        self.op = replace(op, run_token=op.run_token or answer, steps=(*op.steps[:-1], answered))
 
     @staticmethod
     def _with_delay_from(op: Operation, policy: Policy, at: datetime) -> Operation:
-        if op.asked_at is None or op.deadline_at is None:
+        if op.deadline_at is None:
             deadline = at + timedelta(seconds=policy.delay)
             return replace(op, asked_at=at, deadline_at=deadline, hard_deadline_at=hard_deadline(op.action, policy, at))
+        if op.asked_at is None:
+            hard = max(op.hard_deadline_at, hard_deadline(op.action, None, op.deadline_at))
+            return replace(op, asked_at=at, hard_deadline_at=hard)
         later = at - op.asked_at
         return replace(
             op, asked_at=at, deadline_at=op.deadline_at + later, hard_deadline_at=op.hard_deadline_at + later

@@ -404,6 +404,18 @@ def test_a_power_off_says_how_the_vm_went_down_before_it(
 
 # The hard deadline
 
+TOO_LATE = Finish(Outcome.FAILED, Failure.DEADLINE)
+
+
+def rest_of(op: Operation, seen: Observation, *, at: float) -> list[Move]:
+    """Return the moves of an operation that only writes down what is seen now, up to its end."""
+    moves = [decide(op, seen, moment(at))]
+    while isinstance(note := moves[-1], Note):
+        down, steps = note.brought_down or op.brought_down, (*op.steps, ok(note.kind, at))
+        op = replace(op, stage=note.stage, brought_down=down, steps=steps)
+        moves.append(decide(op, seen, moment(at)))
+    return moves
+
 
 @pytest.mark.behaviour(28)
 def test_past_the_hard_deadline_what_has_come_true_counts_and_nothing_new_is_begun() -> None:
@@ -415,11 +427,48 @@ def test_past_the_hard_deadline_what_has_come_true_counts_and_nothing_new_is_beg
     up = replace(op(Action.RUN, Stage.COMING_UP, ok(StepKind.START), ok(StepKind.STARTED), token=None))
     assert decide(up, replace(RUNNING, run_token=None), late) == Finish(Outcome.DONE)
 
-    too_late = Finish(Outcome.FAILED, Failure.DEADLINE)
-    assert decide(asked(ok(StepKind.ASK_AGENT)), DOWN, late) == too_late
     assert decide(asked(ok(StepKind.ASK_AGENT), force=True), RUNNING, late) == RELENT
-    assert decide(asked(ok(StepKind.ASK_AGENT), ok(StepKind.RELENT), force=True), RUNNING, late) == too_late
-    assert decide(op(Action.RUN, Stage.ACCEPTED, token=None), DOWN, late) == too_late
+    assert decide(asked(ok(StepKind.ASK_AGENT), ok(StepKind.RELENT), force=True), RUNNING, late) == TOO_LATE
+    assert decide(op(Action.RUN, Stage.ACCEPTED, token=None), DOWN, late) == TOO_LATE
+
+
+@pytest.mark.behaviour(28)
+def test_a_vm_that_runs_again_is_back_however_late_somebody_looks() -> None:
+    started = brought_down(Stage.STARTING, Outcome.CLEAN_AGENT, lost(StepKind.START, 1))
+    assert rest_of(started, replace(RUNNING, run_token="new"), at=10_000) == [
+        Note(StepKind.STARTED, Stage.COMING_UP),
+        Finish(Outcome.CLEAN_AGENT),
+    ]
+    # Whether its guest has come back is not known in time.
+    assert rest_of(started, replace(NO_AGENT, run_token="new"), at=10_000) == [
+        Note(StepKind.STARTED, Stage.COMING_UP),
+        TOO_LATE,
+    ]
+
+
+@pytest.mark.behaviour(28)
+@pytest.mark.parametrize("told", [StepKind.GUEST_RESET, StepKind.AGENT_LEFT])
+def test_a_guest_that_has_restarted_inside_is_back_however_late_somebody_looks(told: StepKind) -> None:
+    restarted = replace(asked(ok(StepKind.ASK_RESTART), ok(told, 2)), inside=True)
+    assert rest_of(restarted, RUNNING, at=10_000) == [
+        Note(StepKind.STARTED, Stage.COMING_UP, brought_down=Outcome.GUEST_REBOOTED),
+        Finish(Outcome.GUEST_REBOOTED),
+    ]
+
+
+@pytest.mark.behaviour(28)
+def test_a_reboot_that_leaves_its_vm_down_says_that_it_went_down_however_late_somebody_looks() -> None:
+    assert rest_of(asked(ok(StepKind.ASK_AGENT)), DOWN, at=10_000) == [
+        Note(StepKind.WENT_DOWN, Stage.STARTING, brought_down=Outcome.CLEAN_AGENT),
+        TOO_LATE,
+    ]
+
+
+@pytest.mark.behaviour(28)
+def test_past_the_hard_deadline_nothing_is_fallen_back_to() -> None:
+    marked = replace(op(Action.REBOOT, Stage.ACCEPTED, ok(StepKind.PREPARE)), inside=True)
+    assert decide(marked, NO_AGENT, moment(1)) == Note(StepKind.FALL_BACK, Stage.ACCEPTED, falls_back=True)
+    assert rest_of(marked, NO_AGENT, at=10_000) == [TOO_LATE]
 
 
 @pytest.mark.behaviour(28, 29)
@@ -493,13 +542,41 @@ def test_a_vm_that_somebody_paused_while_it_came_up_has_come_back() -> None:
     assert decide(coming, Observation(DomainState.PAUSED), moment(1)) == Finish(Outcome.FORCED)
 
 
-def test_a_save_is_waited_for_while_the_host_works_at_it_and_repeated_at_most_twice() -> None:
-    saving = op(Action.SUSPEND, Stage.SAVING, ok(StepKind.SAVE), token=None)
+def test_a_save_is_waited_for_while_the_host_works_at_it_and_a_lost_one_is_repeated_at_most_twice() -> None:
+    saving = op(Action.SUSPEND, Stage.SAVING, lost(StepKind.SAVE), token=None)
     assert decide(saving, replace(RUNNING, job=Job.SAVING), moment(60)) == Wait(moment(62))
     assert decide(saving, RUNNING, moment(5)) == Call(StepKind.SAVE, Stage.SAVING)
     thrice = replace(saving, steps=(lost(StepKind.SAVE),) * 3)
     assert decide(thrice, RUNNING, moment(60)) == Finish(Outcome.FAILED, Failure.SAVE_FAILED)
     assert decide(saving, DOWN, moment(60)) == Finish(Outcome.FAILED, Failure.WENT_DOWN_AGAIN)
+
+
+@pytest.mark.behaviour(18)
+def test_a_save_that_the_host_has_taken_is_not_sent_again_to_a_vm_that_somebody_may_have_restored() -> None:
+    taken = op(Action.SUSPEND, Stage.SAVING, lost(StepKind.SAVE), ok(StepKind.SAVE, 5), token=None)
+    # It may wait at the host for a while before it shows.
+    assert decide(taken, RUNNING, moment(10)) == Wait(moment(45))
+    assert decide(taken, replace(RUNNING, job=Job.SAVING), moment(44)) == Wait(moment(46))
+    assert decide(taken, RUNNING, moment(45)) == Finish(Outcome.FAILED, Failure.NOT_SAVED)
+
+
+PAUSED, ASLEEP = Observation(DomainState.PAUSED), Observation(DomainState.SLEEPING)
+
+
+@pytest.mark.behaviour(18)
+@pytest.mark.parametrize("action", [Action.RESUME, Action.RUN])
+def test_a_vm_that_somebody_paused_again_after_it_ran_on_is_left_paused(action: Action) -> None:
+    resumed = op(action, Stage.RESUMING, ok(StepKind.RESUME), token=None)
+    assert decide(resumed, PAUSED, moment(0)) == Finish(Outcome.DONE)
+    assert decide(resumed, replace(PAUSED, crashed=True), moment(0)) == Finish(Outcome.FAILED, Failure.CRASHED)
+    again = op(action, Stage.RESUMING, failed(StepKind.RESUME), token=None)
+    assert decide(again, PAUSED, moment(1)) == Call(StepKind.RESUME, Stage.RESUMING)
+
+
+def test_a_guest_takes_a_moment_to_wake() -> None:
+    woken = op(Action.RESUME, Stage.RESUMING, ok(StepKind.RESUME), token=None)
+    assert decide(woken, ASLEEP, moment(0)) == Wait(moment(5))
+    assert decide(woken, ASLEEP, moment(5)) == Call(StepKind.RESUME, Stage.RESUMING)
 
 
 def test_a_graceful_operation_without_a_policy_is_a_programming_error() -> None:

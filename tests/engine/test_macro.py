@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
+from unittest import mock
 
 import pytest
 from django.utils import timezone
@@ -12,14 +15,15 @@ from django.utils import timezone
 from tests.engine.harness import Engine
 from vms import actions
 from vms.domain import operation as operations
-from vms.domain.decide import asking, pace
-from vms.domain.operation import Failure, Outcome
+from vms.domain.decide import asking, pace, suspending
+from vms.domain.observation import Proof
+from vms.domain.operation import Failure, Outcome, StepKind
 from vms.domain.power import Action, VmStatus
-from vms.engine import sync
+from vms.engine import journal, sync
 from vms.engine.records import Code
 from vms.hypervisor.fake import ACPI_ONLY, OBEDIENT, STUBBORN, Agent, Temper
 from vms.hypervisor.fake.control import Hand
-from vms.models import Operation, VirtualMachine
+from vms.models import Operation, OperationStep, VirtualMachine
 
 
 @pytest.mark.behaviour(5)
@@ -192,6 +196,46 @@ def test_suspend_saves_the_memory_and_run_brings_it_back(engine: Engine) -> None
     assert engine.calls(vm) == ["save", "start"]
     assert engine.status(vm) == VmStatus.UP
     assert engine.fake.control.log(str(vm.uuid), names=["came_up"])[-1].detail == "restored"
+
+
+@pytest.mark.behaviour(18)
+def test_a_vm_that_somebody_restored_before_anybody_looked_is_not_saved_again(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suspending, "SHOWS_WITHIN", timedelta(seconds=1))
+    monkeypatch.setattr(pace, "SETTLE", timedelta())
+    vm = engine.define(temper=Temper(save=0))
+    with after_the_answer_to(engine, StepKind.SAVE, "start"):
+        operation = engine.finish(actions.suspend(engine.admin, vm))
+    assert (operation.outcome, operation.failure) == (Outcome.FAILED, Failure.NOT_SAVED)
+    assert engine.calls(vm) == ["save"]
+    assert engine.status(vm) == VmStatus.UP
+
+
+@contextmanager
+def after_the_answer_to(engine: Engine, kind: StepKind, hand: Hand) -> Iterator[None]:
+    """Let somebody else do something just after the answer to a call was written down, before the VM is looked at."""
+    write = journal.answer
+
+    def answer(step: OperationStep, **fields: Any) -> None:
+        write(step, **fields)
+        if step.kind == kind:
+            engine.fake.control.hand(str(step.operation.vm.uuid), hand)
+
+    with mock.patch.object(journal, "answer", answer):
+        yield
+
+
+@pytest.mark.behaviour(18)
+def test_a_vm_that_somebody_paused_again_stays_paused(engine: Engine) -> None:
+    vm = engine.define()
+    engine.fake.control.hand(str(vm.uuid), "suspend")
+    engine.run(lambda: engine.status(vm) == VmStatus.PAUSED, "it shows that it is paused")
+    with after_the_answer_to(engine, StepKind.RESUME, "suspend"):
+        operation = engine.finish(actions.resume(engine.admin, vm))
+    assert (operation.outcome, operation.known_by) == (Outcome.DONE, Proof.PAUSED)
+    assert engine.calls(vm) == ["resume"]
+    assert engine.status(vm) == VmStatus.PAUSED
 
 
 @pytest.mark.parametrize("verb", [actions.run, actions.resume])

@@ -286,6 +286,24 @@ def test_a_reboot_that_fails_after_its_vm_went_down_has_a_code_of_its_own(engine
     assert operation.events.latest("id").code == Code.COLD_REBOOT_FAILED
 
 
+@pytest.mark.behaviour(28, 32)
+def test_a_reboot_that_nobody_carried_on_until_its_deadline_says_that_it_left_its_vm_down(engine: Engine) -> None:
+    vm = engine.define(temper=STUBBORN)
+    operation = actions.reboot(engine.admin, vm)
+    engine.run(lambda: "ask_agent" in engine.calls(vm), "the guest was asked")
+    engine.fake.control.hand(str(vm.uuid), "destroy")
+    Operation.objects.filter(pk=operation.pk).update(hard_deadline_at=timezone.now())
+    engine.finish(operation)
+    assert (operation.outcome, operation.failure) == (Outcome.FAILED, Failure.DEADLINE)
+    assert (operation.brought_down, engine.status(vm)) == (Outcome.OTHER_HAND, VmStatus.DOWN)
+    assert operation.went_down_at is not None
+    assert list(operation.events.order_by("id").values_list("code", flat=True))[1:] == [
+        Code.COLD_REBOOT_DOWN,
+        Code.COLD_REBOOT_FAILED,
+    ]
+    assert "start" not in engine.calls(vm)
+
+
 @pytest.mark.behaviour(32)
 def test_logging_in_and_out_are_events(engine: Engine) -> None:
     client = Client()

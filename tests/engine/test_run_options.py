@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.engine.harness import Engine
 from vms import actions
 from vms.actions import Refused
 from vms.domain.configuration import MIB
+from vms.domain.decide import Note
 from vms.domain.errors import ConfigurationError
 from vms.domain.operation import Failure, Outcome
 from vms.domain.power import Action, VmStatus
 from vms.domain.run_options import AS_STORED, RunOptions
+from vms.engine import journal
 from vms.hypervisor.fake import ACPI_ONLY, OBEDIENT, STUBBORN, Agent, Reaction, Temper
-from vms.models import VirtualMachine
+from vms.models import Operation, VirtualMachine
 
 RESCUE = RunOptions(cd_image="/rescue.iso", memory=512 * MIB)
 
@@ -122,3 +126,25 @@ def test_at_the_end_of_the_delay_the_policy_holds(engine: Engine, force: bool, o
     operation = engine.finish(actions.reboot(engine.admin, vm, force=force, delay=1))
     assert (operation.outcome, operation.failure) == (outcome, Failure.NONE)
     assert engine.calls(vm) == ["ask_agent", *(["destroy", "start"] if force else [])]
+
+
+@pytest.mark.behaviour(18)
+def test_a_run_that_somebody_began_just_before_it_was_marked_anew_is_not_taken_for_the_old_one(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vm = inside(engine, Temper(agent=Agent.REFUSES))
+    write_note = journal.note
+
+    def note(row: Operation, move: Note, *args: Any) -> bool:
+        written = write_note(row, move, *args)
+        if move.falls_back:
+            engine.fake.control.hand(str(vm.uuid), "destroy")
+            engine.fake.control.hand(str(vm.uuid), "start")
+        return written
+
+    monkeypatch.setattr(journal, "note", note)
+    operation = engine.finish(actions.reboot(engine.admin, vm, force=True, delay=1))
+    assert operation.outcome == Outcome.OTHER_HAND
+    assert engine.calls(vm) == ["ask_agent"]
+    # What the mark armed was taken back.
+    assert engine.fake.control.inside(str(vm.uuid))["run"]["on_reboot"] == "restart"

@@ -140,6 +140,8 @@ class Oracle:
             self._check_destroy(operation, line, at)
         if line.name == "start":
             self._check_start(operation, line)
+        if line.name == "save":
+            self._check_save(operation, line, at)
 
     @staticmethod
     def _succeeded_by(operation: Operation, at: datetime) -> bool:
@@ -182,6 +184,11 @@ class Oracle:
         ]
         if not between:
             raise Violation(f"one operation started the VM twice: {line}", doubled=True)
+
+    def _check_save(self, operation: Operation, line: LogEntry, at: datetime) -> None:
+        """What runs after a save that was taken may be what somebody has restored: only a lost one is sent again."""
+        if operation.steps.filter(kind=StepKind.SAVE, ok=True, answered_at__lt=at - self._grain).exists():
+            raise Violation(f"one operation saved the VM twice: {line}: {self._told_of(operation.vm)}", doubled=True)
 
     def _of(self, uuid: str, name: str, since: datetime) -> list[LogEntry]:
         begin = since.timestamp() - self._grain.total_seconds()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -11,12 +11,14 @@ from django.utils import timezone
 
 from tests.faults.oracle import Oracle, Violation
 from tests.faults.world import World, new_world
-from vms.domain.decide import Call, Finish, asking
+from vms.domain.decide import Call, Finish, Move, asking
+from vms.domain.observation import Observation
+from vms.domain.operation import Operation as DecidedOperation
 from vms.domain.operation import Outcome, Stage, StepKind
 from vms.domain.policy import Setting
 from vms.domain.power import Action
 from vms.engine import advance as engine
-from vms.hypervisor.fake import OBEDIENT, STUBBORN
+from vms.hypervisor.fake import OBEDIENT, STUBBORN, Temper
 from vms.models import Event, Operation, VirtualMachine
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -80,6 +82,23 @@ def test_a_power_off_before_the_end_of_the_delay(world: World, monkeypatch: pyte
     world.pass_time(10)
     with pytest.raises(Violation, match="before the end of the delay"):
         judge(world)
+
+
+def test_a_vm_that_is_saved_twice(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    (vm,) = world.define_all([Temper(save=0)])
+
+    def save_again(op: DecidedOperation, seen: Observation, now: datetime) -> Move:
+        if len(op.all(StepKind.SAVE)) == 2:
+            return Finish(Outcome.DONE)
+        world.host.hand(vm, "start")
+        return Call(StepKind.SAVE, Stage.SAVING)
+
+    monkeypatch.setattr(engine, "decide", save_again)
+    world.request(vm, Action.SUSPEND)
+    world.pass_time(10)
+    with pytest.raises(Violation, match="saved the VM twice") as found:
+        judge(world)
+    assert found.value.doubled
 
 
 @pytest.mark.parametrize("action", [Action.SHUT_DOWN, Action.REBOOT])

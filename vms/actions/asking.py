@@ -219,7 +219,7 @@ def _accept(
 
 def _follow(overtaken: Operation, operation: Operation, vm: VirtualMachine) -> None:
     """Tie an operation to the one it has overtaken, whose place in its bulk is free now."""
-    Operation.objects.filter(pk=overtaken.pk).update(superseded_by=operation)
+    journal.name_successor(overtaken, operation)
     if operation.queued:
         # Nothing acts on the VM until it is its turn.
         sync.settle(vm, None)

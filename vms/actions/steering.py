@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from django.db import transaction
+from django.utils import timezone
 
 from vms import permissions, tasks
 from vms.actions.common import ATTEMPTS, Actor, Refused
@@ -67,9 +68,11 @@ def drop(actor: Actor, operation: Operation) -> bool:
 
 
 def _total_delay(operation: Operation) -> float:
-    if operation.deadline_at is None or operation.asked_at is None:
+    if operation.deadline_at is None:
         return operation.delay or 0
-    return (operation.deadline_at - operation.asked_at).total_seconds()
+    # One whose delay was ended before its guest was asked asks it now, if it is extended.
+    begins_at = operation.asked_at or timezone.now()
+    return max(0, (operation.deadline_at - begins_at).total_seconds())
 
 
 def _steer(operation: Operation, change: Callable[[Operation], bool]) -> None:

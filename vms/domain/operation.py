@@ -107,6 +107,7 @@ class Failure(StrEnum):
     DESTROY_FAILED = "destroy_failed"
     START_FAILED = "start_failed"
     SAVE_FAILED = "save_failed"
+    NOT_SAVED = "not_saved"
     RESUME_FAILED = "resume_failed"
     DISCARD_FAILED = "discard_failed"
     WENT_DOWN_AGAIN = "went_down_again"
@@ -172,6 +173,8 @@ CALLS = frozenset(
         StepKind.DISCARD_MEMORY,
         StepKind.RELENT,
         StepKind.SCREENSHOT,
+        StepKind.UNDEFINE,
+        StepKind.REMOVE_DISK,
     }
 )
 

@@ -54,12 +54,7 @@ def _put_off(vm_id: UUID) -> bool:
     It would find no seat; but finding that out takes a lease, and with hundreds of them due that adds up.
     """
     stuck = seats.stuck_hosts()
-    if not stuck:
-        return False
-    now = timezone.now()
-    # One that is at its end has to end, whatever its host does.
-    rows = Operation.objects.filter(vm_id=vm_id, vm__host__in=stuck, hard_deadline_at__gt=now + LOOK_AGAIN).in_flight()
-    return bool(rows.update(wake_at=now + LOOK_AGAIN))
+    return bool(stuck) and journal.put_off(vm_id, stuck, timezone.now() + LOOK_AGAIN)
 
 
 @dataclass(slots=True)
@@ -123,7 +118,8 @@ def _carry_on(vm: VirtualMachine, *, stored: bool) -> _Look:
             case _Then.LOOK:
                 look = None
             case _Then.READ:
-                row = journal.active(vm.pk)
+                # A look is never older than the answers it is judged with.
+                row, look = journal.active(vm.pk), None
     raise RuntimeError(f"the operation of VM {vm.pk} does not come to rest")
 
 
@@ -255,8 +251,8 @@ def _make_and_write(seat: seats.Seat, row: Operation, call: Call, look: _Look) -
                 case Picture():
                     journal.keep_screen(row, answer, step.at)
             journal.answer(step, ok=True)
-        if isinstance(answer, str) and look.seen is not None:
-            # The answer says what a look would: which run this is.
+        if answer == row.run_token and look.seen is not None:
+            # The answer says what a look would: which run this is. Of another run it says too little.
             look.seen = replace(look.seen, run_token=answer)
             return _Then.DECIDE
     return _Then.LOOK

@@ -100,5 +100,5 @@ def run_ended(vm: VirtualMachine, seen: Observation) -> Operation | None:
         ),
     )
     if queued is not None:
-        Operation.objects.filter(pk=queued.pk).update(superseded_by=started)
+        journal.name_successor(queued, started)
     return started

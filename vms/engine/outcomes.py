@@ -101,10 +101,10 @@ def record_superseded(row: Operation, by: Action, actor: User | AnonymousUser | 
 
 
 def record_down(row: Operation) -> None:
-    """Say that a VM which is rebooted is down, and is started again."""
+    """Say that a VM which is rebooted is down, and is to be started again."""
     if Action(row.action) is Action.REBOOT:
         how = labels.OUTCOME[Outcome(row.brought_down)]
-        message = f"{row.vm.name} is down as a part of its reboot ({how}), and is started again."
+        message = f"{row.vm.name} is down as a part of its reboot ({how}), and is to be started again."
         record(Code.COLD_REBOOT_DOWN, message, vm=row.vm, operation=row, actor=row.actor)
 
 

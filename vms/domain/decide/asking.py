@@ -64,7 +64,9 @@ def _next_press(op: Operation, now: datetime) -> datetime:
     taken = _agent_took_it(op)
     if taken is None or op.asked_at is None or op.policy is None:
         return now
-    # Half of what was left of the delay: all of it but for a request that had to be repeated.
+    # Half of what was left of the delay: all of it but for a request that had to be repeated. To extend the deadline
+    # once the guest was asked moves this no more: the plan named the moment, and a guest that does nothing hears it as
+    # soon as it would have.
     end = op.asked_at + timedelta(seconds=op.policy.delay)
     return taken.at + max(end - taken.at, timedelta()) / 2
 

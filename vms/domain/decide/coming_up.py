@@ -70,6 +70,9 @@ def resuming(op: Operation, seen: Observation, now: datetime) -> Move:
         return _ended_meanwhile(seen)
     if seen.state is DomainState.RUNNING:
         return Finish(Outcome.DONE if op.last(StepKind.RESUME) is not None else Outcome.OTHER_HAND)
+    if seen.state is DomainState.PAUSED and any(step.ok for step in op.all(StepKind.RESUME)):
+        # It has run on, and somebody has paused it since. A guest that wakes is asleep for another moment instead.
+        return Finish(Outcome.FAILED, Failure.CRASHED) if seen.crashed else Finish(Outcome.DONE)
     return retried(op, StepKind.RESUME, Stage.RESUMING, now, Failure.RESUME_FAILED)
 
 

@@ -1,7 +1,7 @@
 """Which rules hold for an operation now, by what was asked for and how far it is.
 
-Whatever the phase decides, an operation ends at its hard deadline, and leaves no run behind while a call may still be
-under way that was meant for it.
+Whatever the phase decides, an operation ends at its hard deadline with what has come true by then, and leaves no run
+behind while a call may still be under way that was meant for it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from vms.domain.bulk import outdated
 from vms.domain.decide import pace
 from vms.domain.decide.coming_up import coming_up, resuming, run, starting
 from vms.domain.decide.going_down import bring_down
-from vms.domain.decide.moves import Call, Finish, Move, Wait
+from vms.domain.decide.moves import Call, Finish, Move, Note, Wait
 from vms.domain.decide.relenting import leave_running
 from vms.domain.decide.removing import remove, undefined
 from vms.domain.decide.suspending import saving
@@ -38,10 +38,15 @@ def decide(op: Operation, seen: Observation, now: datetime) -> Move:
     if now < op.hard_deadline_at:
         if isinstance(move, Wait):
             return Wait(min(move.until, op.hard_deadline_at))
-    elif not isinstance(move, Finish):
+    elif not (isinstance(move, Finish) or _tells_what_is_so(move)):
         # What has come true by now counts, however late somebody looks.
         move = leave_running(op, seen, Finish(Outcome.FAILED, Failure.DEADLINE))
     return _once_settled(op, move, now)
+
+
+def _tells_what_is_so(move: Move) -> bool:
+    """True for a note of what was seen; falling back is no such thing, but the begin of something new."""
+    return isinstance(move, Note) and not move.falls_back
 
 
 def decide_unreachable(op: Operation, now: datetime, *, busy: bool = False) -> Move:

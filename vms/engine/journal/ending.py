@@ -83,6 +83,11 @@ def supersede(row: Operation, by: Action, actor: User | AnonymousUser | None) ->
     notice.write(row)
 
 
+def name_successor(row: Operation, successor: Operation) -> None:
+    """Tie an operation that was overtaken to the one that overtook it: there is none before the first has ended."""
+    Operation.objects.filter(pk=row.pk).update(superseded_by=successor)
+
+
 def drop(row: Operation, actor: User | AnonymousUser) -> bool:
     """End an operation that still queues, in the caller's transaction: nothing was asked of its VM."""
     now = timezone.now()

@@ -42,13 +42,19 @@ def begin_call(row: Operation, call: Call, now: datetime) -> OperationStep | Non
 
 
 def _delay_from(row: Operation, now: datetime) -> dict[str, datetime]:
-    """Return the times of a graceful delay that begins now: the first time, or anew with what was added to it since."""
-    policy = row.policy
+    """Return the times of a graceful delay that begins now: the first time, or anew with what was added to it since.
+
+    Where a person has ended the delay before it began, and then extended it, it is what that person has given.
+    """
+    action, policy = Action(row.action), row.policy
     if policy is None:
         raise ValueError(f"{row.action} asks no guest")
-    if row.asked_at is None or row.deadline_at is None:
+    if row.deadline_at is None:
         deadline_at = now + timedelta(seconds=policy.delay)
-        hard_deadline_at = op.hard_deadline(Action(row.action), policy, now)
+        hard_deadline_at = op.hard_deadline(action, policy, now)
+    elif row.asked_at is None:
+        deadline_at = row.deadline_at
+        hard_deadline_at = max(row.hard_deadline_at, op.hard_deadline(action, None, deadline_at))
     else:
         later = now - row.asked_at
         deadline_at, hard_deadline_at = row.deadline_at + later, row.hard_deadline_at + later
@@ -62,8 +68,12 @@ def answer(step: OperationStep, *, ok: bool, detail: str = "") -> None:
 
 
 def set_run_token(row: Operation, token: str) -> None:
-    """Write down which run the operation acts upon; once, and whatever else was changed on it meanwhile."""
-    Operation.objects.filter(pk=row.pk, run_token="").update(run_token=token)
+    """Write down which run the operation acts upon; once, and whatever else was changed on it meanwhile.
+
+    A run that bears another token than the one that is written down is not the operation's.
+    """
+    if not Operation.objects.filter(pk=row.pk, run_token="").update(run_token=token):
+        token = Operation.objects.values_list("run_token", flat=True).get(pk=row.pk)
     row.run_token = token
 
 
