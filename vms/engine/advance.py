@@ -172,8 +172,10 @@ def _finish(row: Operation, move: Finish, look: _Look) -> bool:
     if look.seen is not None:
         since = next((step.at for step in reversed(row.journal) if step.kind == StepKind.STARTED), None)
         proof = proof_of_return(look.seen, since, timezone.now())
+    # What was seen was so at the look. That nothing could be seen is known only now, seconds after it began.
+    at = look.at if look.seen is not None or look.gone else timezone.now()
     with sync.locked(row.vm_id) as vm:
-        if not journal.finish(row, move, look.at, look.error or look.away, proof):
+        if not journal.finish(row, move, at, look.error or look.away, proof):
             return False
         sync.settle(vm, None, reachable=move.failure is not Failure.HOST_UNREACHABLE)
         if row.bulk_id is not None:
