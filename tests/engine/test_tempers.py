@@ -28,7 +28,7 @@ from vms.models import Operation, VirtualMachine
 pytestmark = pytest.mark.django_db
 
 #: The graceful delay of every row, in seconds.
-D = 8
+D = 12
 #: How much later than planned a call may reach the host: the sweep's second, and a busy machine.
 LATE = 3.5
 
@@ -53,10 +53,10 @@ ROWS = {
     "obedient": Row(Temper(), ((AGENT, 0),), Outcome.CLEAN_AGENT),
     "acpi only": Row(Temper(agent=Agent.NONE), ((BUTTON, 0),), Outcome.CLEAN_ACPI),
     "slow, within the first half": Row(Temper(slow=1.5), ((AGENT, 0),), Outcome.CLEAN_AGENT),
-    "slow, within the delay": Row(Temper(slow=6), ((AGENT, 0), (BUTTON, D / 2)), Outcome.CLEAN_ACPI),
+    "slow, within the delay": Row(Temper(slow=9), ((AGENT, 0), (BUTTON, D / 2)), Outcome.CLEAN_ACPI),
     "slow, beyond the delay": Row(Temper(slow=60), ((AGENT, 0), (BUTTON, D / 2))),
     "stubborn": Row(Temper(agent=Agent.IGNORES, button=False), ((AGENT, 0), (BUTTON, D / 2))),
-    "stubborn without agent": Row(Temper(agent=Agent.NONE, button=False), ((BUTTON, 0),)),
+    "stubborn without agent": Row(Temper(agent=Agent.NONE, button=False), ((BUTTON, 0), (BUTTON, 10))),
     "agent refuses": Row(Temper(agent=Agent.REFUSES), ((AGENT, 0), (BUTTON, 0)), Outcome.CLEAN_ACPI),
     "agent ignores, button works": Row(Temper(agent=Agent.IGNORES), ((AGENT, 0), (BUTTON, D / 2)), Outcome.CLEAN_ACPI),
     "agent off": Row(Temper(agent=Agent.OFF), ((BUTTON, 0),), Outcome.CLEAN_ACPI),
