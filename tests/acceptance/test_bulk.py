@@ -71,11 +71,11 @@ def _restarted(portal: Instance) -> Iterator[None]:
 def test_everything_is_killed_in_the_middle_of_a_bulk_and_every_vm_is_rebooted_exactly_once(
     portal: Instance, admin: Person, fake_host: FakeDaemon
 ) -> None:
-    machines = define(fake_host, "killed-", SIZE, Temper(slow=0.5))
+    machines = define(fake_host, "killed-", SIZE, Temper(slow=1.5))
     bulk = reboot_all(admin, machines)
     operations = of(bulk)
     assert operations.count() == SIZE
-    for done in (SIZE // 3, 2 * SIZE // 3):
+    for done in (SIZE // 5, SIZE // 2):
         wait_ended(bulk, done)
         assert operations.queued().exists()
         portal.kill_all(PROCESSES)
