@@ -68,8 +68,10 @@ class Case:
 
 
 CASES = [
-    *(Case(action, temper, force=False) for action in sorted(GRACEFUL_ACTIONS) for temper in ASKED),
-    *(Case(action, temper, force=True) for action in sorted(GRACEFUL_ACTIONS) for temper in FORCED),
+    *(Case(Action.REBOOT, temper, force=False) for temper in ASKED),
+    *(Case(Action.REBOOT, temper, force=True) for temper in FORCED),
+    # A shut-down is a reboot's first half, with an end of its own.
+    *(Case(Action.SHUT_DOWN, temper, force=force) for temper, force in (("obedient", False), ("stubborn", True))),
     *(Case(action, "obedient") for action in Action if action not in GRACEFUL_ACTIONS),
     Case(Action.SUSPEND, "saved slowly"),
 ]
