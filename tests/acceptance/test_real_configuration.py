@@ -50,7 +50,7 @@ def has_memory(guest: BootedGuest, size: int) -> bool:
     """Say whether the guest's process runs with this much memory, by libvirt's own word."""
     # Asked once: of a domain that is down, libvirt says what its next run will have.
     state, memory, *_ = guest.domain.info()
-    return state == libvirt.VIR_DOMAIN_RUNNING and memory == size // 1024
+    return bool(state == libvirt.VIR_DOMAIN_RUNNING and memory == size // 1024)
 
 
 def wait_pending(machine: VirtualMachine, *parts: Part) -> None:

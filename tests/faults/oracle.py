@@ -259,8 +259,15 @@ class Oracle:
         destroyed = any(line.effect for line in self._of(uuid, "destroy", operation.created_at) if line.at <= ended)
         if operation.outcome in (Outcome.CLEAN_AGENT, Outcome.CLEAN_ACPI) and destroyed:
             yield "the VM was powered off"
-        if operation.outcome == Outcome.FORCED and not operation.steps.filter(kind=StepKind.DESTROY).exists():
+        if operation.outcome == Outcome.FORCED and not self._powered_off(operation):
             yield "nobody powered the VM off"
+
+    @staticmethod
+    def _powered_off(operation: Operation) -> bool:
+        """Say whether an operation, or one that it has overtaken, made the call that powers a VM off."""
+        overtaken = Operation.objects.filter(superseded_by=operation)
+        called = OperationStep.objects.filter(kind=StepKind.DESTROY)
+        return called.filter(operation__in=[operation, *overtaken]).exists()
 
     def _surely_down(self, operation: Operation) -> bool:
         assert operation.ended_at is not None

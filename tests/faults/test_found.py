@@ -50,6 +50,30 @@ def test_a_mark_that_comes_late_does_not_arm_the_next_run(world: World, late: fl
     assert run_of(world, vm)["on_reboot"] == "restart"
 
 
+@pytest.mark.behaviour(17, 25)
+def test_a_mark_that_comes_after_it_was_taken_back_is_taken_back_again(world: World) -> None:
+    """Its operation had been overtaken by one that failed sooner than the mark came."""
+    vm = define(world, STUBBORN)
+    world.host.calls_late.append(4.5)
+    world.request(vm, Action.REBOOT, Setting(force=True, delay=60))
+    world.pass_time(0.1)
+    world.request(vm, Action.POWER_CYCLE)
+    world.host.hand(vm, "undefine")
+    world.pass_time(1)
+    operation = Operation.objects.get(action=Action.POWER_CYCLE)
+    assert operation.failure == Failure.GONE
+    assert run_of(world, vm)["on_reboot"] == "restart"
+    world.pass_time(10)
+    world.kill_watcher()
+    world.pass_time(5)
+    assert "prepare" in [line.name for line in world.host.log() if line.at > operation.created_at.timestamp() + 2]
+    assert run_of(world, vm)["on_reboot"] == "restart"
+    asked = len(world.host.log())
+    world.kill_watcher()
+    world.pass_time(5)
+    assert len(world.host.log()) == asked, "it is told once more, and no more"
+
+
 @pytest.mark.behaviour(1, 29)
 @pytest.mark.parametrize("comes_back_after", [1, 400])
 def test_a_host_that_was_away_at_the_end_is_told_later_that_nothing_is_wanted_any_more(

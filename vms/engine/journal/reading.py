@@ -25,14 +25,24 @@ def read(pk: UUID) -> Operation:
 
 
 def owing(vm_id: UUID) -> Operation | None:
-    """Return the last operation of a VM that nothing is active on, if it has not taken back what it did to its run.
+    """Return the last operation of a VM that nothing is active on, if what was done to its run is not taken back.
 
-    Its host may have been away when it ended.
+    Its host may have been away when it ended; or a mark whose answer was lost came later than it was taken back, and
+    then perhaps that of an operation that was overtaken.
     """
     last = _with_journal().filter(vm_id=vm_id).order_by("-created_at").first()
-    if last is None or last.active or any(step.kind == StepKind.RELENT and step.ok for step in last.journal):
+    if last is None or last.active:
         return None
-    return last
+    taken_back_at = max((step.at for step in last.journal if step.kind == StepKind.RELENT and step.ok), default=None)
+    if taken_back_at is None:
+        return last
+    may_have_come = OperationStep.objects.filter(
+        operation__vm_id=vm_id,
+        kind=StepKind.PREPARE,
+        answered_at__isnull=True,
+        at__gt=taken_back_at - pace.SETTLE,
+    )
+    return last if may_have_come.exists() else None
 
 
 def _with_journal() -> OperationQuerySet:
