@@ -157,7 +157,7 @@ class Oracle:
             early = operation.deadline_at is not None and at < operation.deadline_at - self._grain
             if early and self._was_asked(operation):
                 raise Violation(f"powered off before the end of the delay: {self._told_of(operation.vm)}")
-        others = [other for other in self._of(line.uuid, "destroy", operation.created_at) if other.effect]
+        others = [other for other in self._made_for(operation, line) if other.effect]
         if len(others) > 1 and operation.run_token:
             raise Violation(f"one operation powered off twice: {others}", doubled=True)
 
@@ -171,7 +171,7 @@ class Oracle:
 
     def _check_start(self, operation: Operation, line: LogEntry) -> None:
         """A second start is one only if what the first one began was ended by somebody else."""
-        starts = [other.seq for other in self._of(line.uuid, "start", operation.created_at) if other.effect]
+        starts = [other.seq for other in self._made_for(operation, line) if other.effect]
         if len(starts) < 2:
             return
         between = [
@@ -189,6 +189,22 @@ class Oracle:
         """What runs after a save that was taken may be what somebody has restored: only a lost one is sent again."""
         if operation.steps.filter(kind=StepKind.SAVE, ok=True, answered_at__lt=at - self._grain).exists():
             raise Violation(f"one operation saved the VM twice: {line}: {self._told_of(operation.vm)}", doubled=True)
+
+    def _made_for(self, operation: Operation, line: LogEntry) -> list[LogEntry]:
+        """Return the calls like this one that were made for an operation.
+
+        Where the host's times are coarse, the last call of one that it has overtaken seems to come after its request.
+        A call is written down before it is made: it belongs to whom that was written for last.
+        """
+        steps = OperationStep.objects.filter(operation__vm__uuid=line.uuid, kind=line.name).order_by("at")
+        written = list(steps.values_list("at", "operation_id"))
+
+        def owner(call: LogEntry) -> UUID | None:
+            at = datetime.fromtimestamp(call.at, UTC) + self._grain / 2
+            return next((pk for written_at, pk in reversed(written) if written_at <= at), None)
+
+        calls = self._of(line.uuid, line.name, operation.created_at)
+        return [call for call in calls if owner(call) in (operation.pk, None)]
 
     def _of(self, uuid: str, name: str, since: datetime) -> list[LogEntry]:
         begin = since.timestamp() - self._grain.total_seconds()
