@@ -278,12 +278,11 @@ class Oracle:
         if operation.outcome == Outcome.FORCED and not self._powered_off(operation):
             yield "nobody powered the VM off"
 
-    @staticmethod
-    def _powered_off(operation: Operation) -> bool:
-        """Say whether an operation, or one that it has overtaken, made the call that powers a VM off."""
-        overtaken = Operation.objects.filter(superseded_by=operation)
-        called = OperationStep.objects.filter(kind=StepKind.DESTROY)
-        return called.filter(operation__in=[operation, *overtaken]).exists()
+    def _powered_off(self, operation: Operation) -> bool:
+        """Say whether an operation made the call that powers a VM off, or one did whose work it took over."""
+        if operation.steps.filter(kind=StepKind.DESTROY).exists():
+            return True
+        return any(self._powered_off(overtaken) for overtaken in Operation.objects.filter(superseded_by=operation))
 
     def _surely_down(self, operation: Operation) -> bool:
         assert operation.ended_at is not None

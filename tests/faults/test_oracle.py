@@ -110,6 +110,15 @@ def test_a_success_that_is_not_true(world: World, vm: UUID, monkeypatch: pytest.
         judge(world)
 
 
+def test_a_power_off_that_nobody_made(world: World, vm: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "decide", lambda *_: Finish(Outcome.FORCED))
+    world.request(vm, Action.POWER_OFF)
+    world.host.hand(vm, "destroy")
+    world.pass_time(10)
+    with pytest.raises(Violation, match="nobody powered the VM off"):
+        judge(world)
+
+
 def test_a_failure_that_nobody_is_told_of(world: World, vm: UUID) -> None:
     world.host.hand(vm, "undefine")
     world.host.hand(vm, "destroy")
