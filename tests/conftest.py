@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import zip_longest
 
 import pytest
 
@@ -10,19 +11,30 @@ from vms.hypervisor import connections
 
 pytest_plugins = ["tests.support.fake", "tests.support.guests", "tests.support.smtp"]
 
-#: Where the tests wait longest. They begin first, so that in the end no process is left alone with one of them.
-LONGEST_FIRST = ("tests/acceptance/test_real", "tests/acceptance/", "tests/demo/", "tests/engine/", "tests/hypervisor/")
+#: Where guests are emulated, which takes the processors; and where tests wait for other things instead, for long.
+WITH_GUESTS = ("tests/acceptance/test_real", "tests/demo/test_guests", "tests/hypervisor/test_contract")
+WAITING = (
+    "tests/acceptance/",
+    "tests/engine/test_kill_points",
+    "tests/engine/test_other_hands",
+    "tests/engine/test_te",
+)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files first whose tests wait longest; `./dev test` hands them out in this order."""
+    """Put the files first that take longest, those with guests and others in turn; `./dev test` hands them out so.
 
-    def place(item: pytest.Item) -> int:
-        places = (n for n, start in enumerate(LONGEST_FIRST) if item.nodeid.startswith(start))
-        return next(places, len(LONGEST_FIRST))
-
-    items.sort(key=place)
+    In the end no process is left alone with one of them; and not all begin by booting guests.
+    """
+    files: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.nodeid.partition("::")[0], []).append(item)
+    guests = [file for file in files if file.startswith(WITH_GUESTS)]
+    waiting = [file for file in files if file.startswith(WAITING) and file not in guests]
+    in_turn = [file for pair in zip_longest(guests, waiting) for file in pair if file is not None]
+    order = [*in_turn, *(file for file in files if file not in in_turn)]
+    items[:] = [item for file in order for item in files[file]]
 
 
 @pytest.fixture(autouse=True)
