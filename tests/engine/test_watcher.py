@@ -271,8 +271,8 @@ def test_a_host_whose_address_changes_is_watched_at_its_new_one(
 
 def test_a_host_that_is_removed_and_added_again_at_once_is_listed_anew(engine: Engine, vm: VirtualMachine) -> None:
     actions.remove_host(engine.admin, engine.host)
-    actions.add_host(engine.admin, name="again", uri=engine.host.uri)
     assert shows(vm, VmStatus.GONE)()
+    actions.add_host(engine.admin, name="again", uri=engine.host.uri)
     wait_until(lambda: connected(engine.host), "it is watched again")
     wait_until(shows(vm, VmStatus.UP), "its VM is back")
 
