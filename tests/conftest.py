@@ -17,7 +17,7 @@ WAITING = (
     "tests/acceptance/",
     "tests/engine/test_kill_points",
     "tests/engine/test_other_hands",
-    "tests/engine/test_te",
+    "tests/engine/test_tempers",
 )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Max, Prefetch
+from django.db.models import Max, Prefetch, QuerySet
 
 from vms.domain import operation as op
 from vms.domain.decide import pace
@@ -36,13 +37,13 @@ def owing(vm_id: UUID) -> Operation | None:
     taken_back_at = max((step.at for step in last.journal if step.kind == StepKind.RELENT and step.ok), default=None)
     if taken_back_at is None:
         return last
-    may_have_come = OperationStep.objects.filter(
-        operation__vm_id=vm_id,
-        kind=StepKind.PREPARE,
-        answered_at__isnull=True,
-        at__gt=taken_back_at - pace.SETTLE,
-    )
-    return last if may_have_come.exists() else None
+    return last if _in_doubt(vm_id, [StepKind.PREPARE], taken_back_at).exists() else None
+
+
+def _in_doubt(vm_id: UUID, kinds: Collection[StepKind], at: datetime) -> QuerySet[OperationStep]:
+    """Return the calls on a VM, of whatever operation, that may have had their effect only after a moment."""
+    unanswered = OperationStep.objects.filter(operation__vm_id=vm_id, kind__in=kinds, answered_at__isnull=True)
+    return unanswered.filter(at__gt=at - pace.SETTLE)
 
 
 def _with_journal() -> OperationQuerySet:
@@ -98,11 +99,6 @@ def settled_at(row: Operation, now: datetime) -> datetime | None:
     called = any(step.kind in op.CALLS for step in row.journal)
     if called or row.created_at + pace.SETTLE <= now:
         return None
-    unanswered = OperationStep.objects.filter(
-        operation__vm_id=row.vm_id,
-        kind__in=(StepKind.START, StepKind.DESTROY, StepKind.SAVE, StepKind.RESUME),
-        answered_at__isnull=True,
-        at__gt=now - pace.SETTLE,
-    )
-    sent_at = unanswered.aggregate(last=Max("at"))["last"]
+    kinds = (StepKind.START, StepKind.DESTROY, StepKind.SAVE, StepKind.RESUME)
+    sent_at = _in_doubt(row.vm_id, kinds, now).aggregate(last=Max("at"))["last"]
     return sent_at + pace.SETTLE if sent_at is not None else None
