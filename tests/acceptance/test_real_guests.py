@@ -95,8 +95,9 @@ def check_it_obeys_late(machine: VirtualMachine) -> None:
     told = re.search(r"went down (\d+) s after .* delay of (\d+) s would", late)
     assert told is not None, late
     too_late, enough = int(told.group(1)), int(told.group(2))
-    assert 5 <= too_late <= 15, late
-    assert DELAY + too_late <= enough <= DELAY + too_late + 1, late
+    # So is, on such a machine, the time from the end of the delay until the portal stops waiting.
+    assert 20 <= enough <= 30, late
+    assert DELAY + too_late <= enough <= DELAY + too_late + 5, late
 
 
 def check_a_plain_shut_down_leaves_it_down(admin: Person, machine: VirtualMachine) -> None:
