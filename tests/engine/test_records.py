@@ -25,7 +25,7 @@ from vms.engine import screens
 from vms.engine.records import Code
 from vms.hypervisor import png
 from vms.hypervisor.base import HypervisorError
-from vms.hypervisor.fake import ACPI_ONLY, OBEDIENT, STUBBORN, Agent, Temper
+from vms.hypervisor.fake import ACPI_ONLY, OBEDIENT, STUBBORN, Agent, FakeHypervisor, Temper
 from vms.models import SCREEN_LIMIT, Event, Operation, OperationScreen, VirtualMachine
 
 
@@ -339,3 +339,27 @@ def test_every_log_line_about_an_operation_carries_its_ids(engine: Engine, vm_st
 def vm_stubborn(engine: Engine) -> VirtualMachine:
     """A VM that goes down for nobody."""
     return engine.define(temper=STUBBORN)
+
+
+# When
+
+
+@pytest.mark.behaviour(31)
+def test_no_success_is_dated_before_it_was_true(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As libvirt does while a run is ending: who looks has to wait, and then sees that it has ended."""
+    vm = engine.define(temper=STUBBORN)
+    operation = actions.shut_down(engine.admin, vm, delay=3600)
+    engine.run(lambda: engine.calls(vm) == ["ask_agent"], "the guest was asked")
+    observe = FakeHypervisor.observe
+
+    def wait_for_the_end(hypervisor: FakeHypervisor, uuid: str) -> Any:
+        engine.fake.control.hand(uuid, "destroy")
+        return observe(hypervisor, uuid)
+
+    monkeypatch.setattr(FakeHypervisor, "observe", wait_for_the_end)
+    engine.wake(vm.pk)
+    engine.finish(operation)
+    (ended,) = engine.fake.control.log(names=["went_down"])
+    assert operation.outcome == Outcome.OTHER_HAND
+    assert operation.ended_at is not None and operation.looked_at is not None
+    assert operation.looked_at.timestamp() <= ended.at <= operation.ended_at.timestamp()

@@ -254,7 +254,7 @@ class Oracle:
         assert operation.ended_at is not None
         began, ended = operation.created_at.timestamp(), operation.ended_at.timestamp()
         action, uuid = Action(operation.action), str(operation.vm.uuid)
-        states = self._states(uuid, ended)
+        states = self._states_at_its_end(operation)
         # One that gave way to another says what it had achieved until then, not what is so now.
         gave_way = operation.superseded_by_id is not None
         if action in RUNNING_ACTIONS and True not in states and not gave_way:
@@ -285,16 +285,21 @@ class Oracle:
         return any(self._powered_off(overtaken) for overtaken in Operation.objects.filter(superseded_by=operation))
 
     def _surely_down(self, operation: Operation) -> bool:
-        assert operation.ended_at is not None
-        return True not in self._states(str(operation.vm.uuid), operation.ended_at.timestamp())
+        return True not in self._states_at_its_end(operation)
 
-    def _states(self, uuid: str, at: float) -> set[bool]:
-        """Return whether a domain ran at a moment: both, when that changed just then."""
+    def _states_at_its_end(self, operation: Operation) -> set[bool]:
+        """Return whether the VM ran while it was looked at for the last time: both, when that changed just then.
+
+        A look takes time: a host may answer only once a run that is just ending has ended.
+        """
+        assert operation.ended_at is not None
+        began = operation.looked_at or operation.ended_at
+        since, until = (moment.timestamp() for moment in (began - self._grain, operation.ended_at + self._grain))
         states = {False}
-        for change in self._changes.get(uuid, []):
-            if change.at < at - self._grain.total_seconds():
+        for change in self._changes.get(str(operation.vm.uuid), []):
+            if change.at < since:
                 states = {change.runs}
-            elif change.at <= at + self._grain.total_seconds():
+            elif change.at <= until:
                 states.add(change.runs)
         return states
 

@@ -173,7 +173,7 @@ def _accept(
     place: journal.Place | None,
 ) -> Operation:
     with sync.locked(vm.pk) as locked:
-        active = journal.active(locked.pk)
+        active = journal.active(locked.pk, locked)
         verdict = verdict_for(action, locked, active)
         if not verdict.allowed:
             raise Refused(refusal_text(action, locked, verdict, active), active)

@@ -62,12 +62,15 @@ class _Look:
     """One look at the VM: what was seen and when, or why nothing was.
 
     Attributes:
+        at: When it began; what it shows is not older.
+        until: When it had its answer; what it shows was so by then. A host may let a look wait until a run has ended.
         error: What the host said when it answered, but could not show the domain.
         away: Why the host could not be asked.
         busy: It was not asked, because others were; it may well answer in a moment.
     """
 
     at: datetime
+    until: datetime
     seen: Observation | None = None
     gone: bool = False
     error: str = ""
@@ -104,7 +107,7 @@ def _carry_on(vm: VirtualMachine, *, stored: bool) -> _Look:
     Returns:
         The last look.
     """
-    row = journal.active(vm.pk)
+    row = journal.active(vm.pk, vm)
     look: _Look | None = None
     for _ in range(_MOVES_AT_ONCE):
         with bound_contextvars(**_names(row)):
@@ -119,7 +122,7 @@ def _carry_on(vm: VirtualMachine, *, stored: bool) -> _Look:
                 look = None
             case _Then.READ:
                 # A look is never older than the answers it is judged with.
-                row, look = journal.active(vm.pk), None
+                row, look = journal.active(vm.pk, vm), None
     raise RuntimeError(f"the operation of VM {vm.pk} does not come to rest")
 
 
@@ -172,10 +175,10 @@ def _finish(row: Operation, move: Finish, look: _Look) -> bool:
     if look.seen is not None:
         since = next((step.at for step in reversed(row.journal) if step.kind == StepKind.STARTED), None)
         proof = proof_of_return(look.seen, since, timezone.now())
-    # What was seen was so at the look. That nothing could be seen is known only now, seconds after it began.
-    at = look.at if look.seen is not None or look.gone else timezone.now()
+    # What was seen may not be so any more: other hands act, too.
+    at = look.until if look.seen is not None or look.gone else timezone.now()
     with sync.locked(row.vm_id) as vm:
-        if not journal.finish(row, move, at, look.error or look.away, proof):
+        if not journal.finish(row, move, at, look.error or look.away, proof, looked_at=look.at):
             return False
         sync.settle(vm, None, reachable=move.failure is not Failure.HOST_UNREACHABLE)
         if row.bulk_id is not None:
@@ -189,18 +192,20 @@ def _look(vm: VirtualMachine) -> _Look:
         with seats.taken(vm.host_id) as seat, seat.asking():
             domain = connections.get(vm.host.uri).observe(str(vm.uuid))
     except seats.NoSeat as error:
-        return _Look(at, away=str(error), busy=not error.stuck)
+        return _Look(at, timezone.now(), away=str(error), busy=not error.stuck)
     except HostUnreachable as error:
         log.warning("host unreachable", host=vm.host.name, error=str(error))
-        return _Look(at, away=str(error))
+        return _Look(at, timezone.now(), away=str(error))
     except DomainNotFound:
+        until = timezone.now()
         sync.gone(vm.pk)
-        return _Look(at, gone=True)
+        return _Look(at, until, gone=True)
     except HypervisorError as error:
         log.warning("domain cannot be looked at", error=str(error))
-        return _Look(at, error=str(error))
+        return _Look(at, timezone.now(), error=str(error))
+    until = timezone.now()
     sync.apply(vm, domain, at)
-    return _Look(at, seen=domain.seen)
+    return _Look(at, until, seen=domain.seen)
 
 
 def _decide(row: Operation, look: _Look) -> Move:

@@ -18,12 +18,21 @@ from vms.engine.journal.guarded import LostRace, add_step, change
 from vms.models import Operation, OperationStep
 
 
-def finish(row: Operation, move: Finish, now: datetime, detail: str = "", proof: Proof | None = None) -> bool:
+def finish(
+    row: Operation,
+    move: Finish,
+    now: datetime,
+    detail: str = "",
+    proof: Proof | None = None,
+    *,
+    looked_at: datetime | None = None,
+) -> bool:
     """End the operation, with its event. The VM's status is the caller's to set, in the same transaction.
 
     Args:
         detail: What the host said; by default what it said to the last call that failed.
         proof: What shows that the VM runs; kept where it was to run and does.
+        looked_at: When the look began that had its answer now.
     """
     if move.failure is Failure.DISKS_LEFT:
         detail = _what_was_left(row)
@@ -40,6 +49,7 @@ def finish(row: Operation, move: Finish, now: datetime, detail: str = "", proof:
             failure=move.failure,
             failure_detail=detail,
             ended_at=now,
+            looked_at=looked_at or now,
             wake_at=None,
             **changes,
         ):

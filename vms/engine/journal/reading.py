@@ -12,12 +12,20 @@ from vms.domain import operation as op
 from vms.domain.decide import pace
 from vms.domain.operation import Outcome, Stage, StepKind
 from vms.domain.power import FORCEFUL_ACTIONS, Action
-from vms.models import Operation, OperationQuerySet, OperationStep
+from vms.models import Operation, OperationQuerySet, OperationStep, VirtualMachine
 
 
-def active(vm_id: UUID) -> Operation | None:
-    """Return the operation that is active on a VM, with its journal."""
-    return _with_journal().active().filter(vm_id=vm_id).first()
+def active(vm_id: UUID, vm: VirtualMachine | None = None) -> Operation | None:
+    """Return the operation that is active on a VM, with its journal.
+
+    Args:
+        vm: The VM as the caller has read it, with its host: it is not read once more then.
+    """
+    rows = _with_journal() if vm is None else _journal_alone()
+    row = rows.active().filter(vm_id=vm_id).first()
+    if row is not None and vm is not None:
+        row.vm = vm
+    return row
 
 
 def read(pk: UUID) -> Operation:
@@ -47,8 +55,12 @@ def _in_doubt(vm_id: UUID, kinds: Collection[StepKind], at: datetime) -> QuerySe
 
 
 def _with_journal() -> OperationQuerySet:
+    return _journal_alone().select_related("vm__host")
+
+
+def _journal_alone() -> OperationQuerySet:
     steps = Prefetch("steps", OperationStep.objects.order_by("number"), to_attr="journal")
-    return Operation.objects.select_related("vm__host", "actor").prefetch_related(steps)  # type: ignore[no-redef]
+    return Operation.objects.select_related("actor").prefetch_related(steps)  # type: ignore[no-redef]
 
 
 def as_decided(row: Operation) -> op.Operation:
