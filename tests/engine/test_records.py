@@ -361,5 +361,6 @@ def test_no_success_is_dated_before_it_was_true(engine: Engine, monkeypatch: pyt
     engine.finish(operation)
     (ended,) = engine.fake.control.log(names=["went_down"])
     assert operation.outcome == Outcome.OTHER_HAND
-    assert operation.ended_at is not None and operation.looked_at is not None
+    assert operation.ended_at is not None
+    assert operation.looked_at is not None
     assert operation.looked_at.timestamp() <= ended.at <= operation.ended_at.timestamp()
