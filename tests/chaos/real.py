@@ -1,14 +1,14 @@
 """Real guests on a libvirtd of their own. What became of them is read from their logs, beside any connection.
 
 libvirt writes a line into a guest's log when it starts it, and one when it has ended, with the reason, also after
-it was killed itself. A libvirtd without privileges empties the log at each start, so the logs are read as they grow.
+it was killed itself.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import threading
+import subprocess
+import sys
 import uuid
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -31,8 +31,6 @@ from vms.hypervisor.libvirt_driver import LibvirtHypervisor
 
 #: So many of each demo guest.
 _EACH = 2
-#: A line of QEMU's log that libvirt writes when it starts a domain, or when one has ended.
-_LINE = re.compile(r"^(\S+ \S+\+0000): (starting up|shutting down, reason=(\w+))", re.MULTILINE)
 #: What ended a run, and which call did where one does.
 _ENDED = {
     "destroyed": ("destroy", DownReason.DESTROYED),
@@ -42,47 +40,34 @@ _ENDED = {
 
 
 class Recorder:
-    """Reads the logs of guests as they grow, and forgets nothing.
+    """Has the logs of guests read as they grow, and forgets nothing.
 
     Args:
-        logs: Where they lie, by the guests' names.
+        logs: Where they lie; each bears its guest's name.
+        record: Where what is found is written.
     """
 
-    #: Seconds. Between the end of a run and the next start, which empties the log, libvirt needs far longer.
-    _EVERY = 0.02
-
-    def __init__(self, logs: dict[str, Path]) -> None:
-        self._logs = logs
-        self._read_at: dict[str, int] = {}
-        self._found: set[tuple[datetime, str, str, str]] = set()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._record, daemon=True)
+    def __init__(self, logs: list[Path], record: Path) -> None:
+        self._command = [sys.executable, "-m", "tests.chaos.recorder", *map(str, logs)]
+        self._record = record
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        with self._record.open("wb") as record:
+            self._process = subprocess.Popen(self._command, cwd=BASE_DIR, stdout=record, start_new_session=True)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
-        self._thread.join()
+        self._process.kill()
+        self._process.wait()
 
-    def found(self) -> list[tuple[datetime, str, str, str]]:
-        """Return when which guest did what, and why, oldest first."""
-        return sorted(self._found)
-
-    def _record(self) -> None:
-        while not self._stop.wait(self._EVERY):
-            for name, path in self._logs.items():
-                written_at = path.stat().st_mtime_ns
-                if written_at != self._read_at.get(name):
-                    self._read_at[name] = written_at
-                    self._read(name, path.read_text(errors="replace"))
-
-    def _read(self, name: str, text: str) -> None:
-        for at, what, reason in _LINE.findall(text):
-            self._found.add((datetime.strptime(at, "%Y-%m-%d %H:%M:%S.%f%z"), name, what, reason))
+    def found(self) -> list[tuple[datetime, str, str]]:
+        """Return when which guest was started (no reason) or ended, and why, oldest first."""
+        if self._process.poll() is not None:
+            raise AssertionError("the recorder of the guests' logs has ended")
+        lines = [line.split("\t") for line in self._record.read_text().splitlines()]
+        return sorted((datetime.strptime(at, "%Y-%m-%d %H:%M:%S.%f%z"), name, reason) for at, name, reason in lines)
 
 
 class RealHost:
@@ -120,8 +105,8 @@ class RealHost:
                 BootedGuest(self._libvirtd, guest, identity, serial).wait_ready()
         connection.close()
         self._begun_at = datetime.now(UTC)
-        logs = {name: self.directory / "cache/libvirt/qemu/log" / f"{name}.log" for name in self._names}
-        self._recorder = self._stack.enter_context(Recorder(logs))
+        logs = [self.directory / "cache/libvirt/qemu/log" / f"{name}.log" for name in self._names]
+        self._recorder = self._stack.enter_context(Recorder(logs, self.directory / "guests.log"))
         return self
 
     def __exit__(
@@ -137,14 +122,14 @@ class RealHost:
         """Return every start and end since the portal has had these guests."""
         numbers = count(1)
         lines: list[LogEntry] = []
-        for at, name, what, reason in self._recorder.found():
+        for at, name, reason in self._recorder.found():
             if at > self._begun_at:
-                lines += self._entries(numbers, at.timestamp(), str(self._names[name]), what, reason)
+                lines += self._entries(numbers, at.timestamp(), str(self._names[name]), reason)
         return lines
 
     @staticmethod
-    def _entries(numbers: count[int], at: float, identity: str, what: str, reason: str) -> list[LogEntry]:
-        call, ended = ("start", "") if what == "starting up" else _ENDED.get(reason, ("", DownReason.CRASHED))
+    def _entries(numbers: count[int], at: float, identity: str, reason: str) -> list[LogEntry]:
+        call, ended = ("start", "") if not reason else _ENDED.get(reason, ("", DownReason.CRASHED))
         by = "driver" if call else "guest"
         lines = [LogEntry(next(numbers), at, identity, call, call=True, by=by, effect=True, run=0)] if call else []
         change = "went_down" if ended else "came_up"

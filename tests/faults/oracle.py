@@ -183,7 +183,7 @@ class Oracle:
             and (other.by != "driver" or other.detail == DownReason.SAVED)
         ]
         if not between:
-            raise Violation(f"one operation started the VM twice: {line}", doubled=True)
+            raise Violation(f"one operation started the VM twice: {line}: {self._told_of(operation.vm)}", doubled=True)
 
     def _check_save(self, operation: Operation, line: LogEntry, at: datetime) -> None:
         """What runs after a save that was taken may be what somebody has restored: only a lost one is sent again."""
