@@ -21,7 +21,7 @@ SEED = int(os.environ.get("VM_PORTAL_LIVES_SEED", "1"))
 #: Each is a test: none takes more than some minutes, so that a long run shows how far it is.
 PARTS = max(8, LIVES // 250)
 #: The most steps of a life, one of these for each part: some mistakes need many, and short lives are soon over.
-STEPS = (60, 45, 30, 15)
+STEPS = (60, 30, 20, 10)
 
 pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
 
