@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPException
@@ -203,16 +204,26 @@ class Instance:
 
     @contextmanager
     def standing_still(self, name: str) -> Iterator[None]:
-        """Let one process with its children do nothing for a while."""
+        """Let one process with its children do nothing for a while; nobody has to wait for a lock of theirs."""
         pid = wait_until(lambda: self.pid(name), f"{name} runs")
         processes = (pid, *children(pid))
-        for each in processes:
-            os.kill(each, signal.SIGSTOP)
+
+        def signal_all(number: signal.Signals) -> None:
+            for each in processes:
+                os.kill(each, number)
+
+        def stopped_outside_a_transaction() -> bool:
+            signal_all(signal.SIGSTOP)
+            if not _any_lock():
+                return True
+            signal_all(signal.SIGCONT)
+            return False
+
         try:
+            wait_until(stopped_outside_a_transaction, f"{name} stands still and holds nothing")
             yield
         finally:
-            for each in processes:
-                os.kill(each, signal.SIGCONT)
+            signal_all(signal.SIGCONT)
 
     def kill_all(self, names: Sequence[str]) -> None:
         """SIGKILL several processes with their children within the same moment, and wait until all run again."""
@@ -299,6 +310,25 @@ def _answers(browser: Browser) -> bool:
     try:
         return browser.get("/readyz").status == HTTPStatus.OK
     except OSError:
+        return False
+
+
+def _any_lock() -> bool:
+    """Say whether somebody is in a transaction that keeps others from writing."""
+    connection = connections[DATABASE]
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            others = "datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'"
+            cursor.execute(f"SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE {others})")
+            (found,) = cursor.fetchone()
+            return bool(found)
+    # A connection of its own, which does not wait.
+    with closing(sqlite3.connect(connection.settings_dict["NAME"], timeout=0, isolation_level=None)) as database:
+        try:
+            database.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        database.execute("ROLLBACK")
         return False
 
 
