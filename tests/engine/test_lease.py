@@ -93,6 +93,25 @@ def test_a_wake_that_meets_a_look_makes_the_holder_look_again(engine: Engine) ->
     assert looks == 2
 
 
+@pytest.mark.parametrize(("asked", "looks"), [("before", 1), ("after", 2)])
+def test_a_wake_that_came_before_the_holders_last_look_asks_for_no_other(
+    engine: Engine, asked: str, looks: int
+) -> None:
+    vm = engine.define()
+    seen = []
+
+    def look() -> None:
+        seen.append(timezone.now())
+        if len(seen) == 1 and asked == "before":
+            assert lease.ask_holder_to_look_again(vm.pk)
+        lease.forget_requests(vm.pk)  # as it does when it is about to look once more
+        if len(seen) == 1 and asked == "after":
+            assert lease.ask_holder_to_look_again(vm.pk)
+
+    assert lease.look_while_leased(vm.pk, look)
+    assert len(seen) == looks
+
+
 def test_a_wake_whose_cause_was_looked_at_since_is_needless(engine: Engine) -> None:
     vm = engine.define()
     before = timezone.now()

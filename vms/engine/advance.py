@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from uuid import UUID
 
@@ -31,6 +31,9 @@ log = structlog.get_logger(__name__)
 
 #: An operation makes some ten moves at most before it waits; more means that a rule chases its own tail.
 _MOVES_AT_ONCE = 40
+
+#: A look is good enough for a power-off for so long, when there was only a picture taken since.
+_STILL_FRESH = timedelta(seconds=1)
 
 
 def advance(vm_id: UUID, since: datetime | None = None) -> bool:
@@ -108,10 +111,10 @@ def _carry_on(vm: VirtualMachine, *, stored: bool) -> _Look:
         The last look.
     """
     row = journal.active(vm.pk, vm)
-    look: _Look | None = None
+    look: _Look | None = _look(vm)
     for _ in range(_MOVES_AT_ONCE):
         with bound_contextvars(**_names(row)):
-            look = look or _look(vm)
+            look = look or _look_again(vm)
             if row is None or (row.queued and not look.gone):
                 return look
             then = _carry_out(row, _next(row, look, stored=stored), look)
@@ -186,6 +189,12 @@ def _finish(row: Operation, move: Finish, look: _Look) -> bool:
         return True
 
 
+def _look_again(vm: VirtualMachine) -> _Look:
+    """Look once more; whoever has asked for that until now need not wait for yet another look."""
+    lease.forget_requests(vm.pk)
+    return _look(vm)
+
+
 def _look(vm: VirtualMachine) -> _Look:
     at = timezone.now()
     try:
@@ -258,6 +267,9 @@ def _make_and_write(seat: seats.Seat, row: Operation, call: Call, look: _Look) -
                 case Picture():
                     journal.keep_screen(row, answer, step.at)
             journal.answer(step, ok=True)
+        if isinstance(answer, Picture) and timezone.now() - look.at < _STILL_FRESH:
+            # Taking it has changed nothing. The power-off that follows ends no other run than the one that was seen.
+            return _Then.DECIDE
         if answer == row.run_token and look.seen is not None:
             # The answer says what a look would: which run this is. Of another run it says too little.
             look.seen = replace(look.seen, run_token=answer)

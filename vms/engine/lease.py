@@ -100,6 +100,14 @@ def ask_holder_to_look_again(vm_id: UUID) -> bool:
     return bool(held.update(look_again=True))
 
 
+def forget_requests(vm_id: UUID) -> None:
+    """Take note, as its holder, that a look is about to begin: it serves everybody who has asked for one until now.
+
+    Most of what a watcher hears of a VM is what its worker is doing to it just now.
+    """
+    VirtualMachine.objects.filter(pk=vm_id, look_again=True).update(look_again=False)
+
+
 def _release(vm_id: UUID, owner: str) -> bool:
     """Give the lease back; False when somebody asked to look again, which the holder then must."""
     rows = VirtualMachine.objects.filter(pk=vm_id, lease_owner=owner)
