@@ -18,8 +18,7 @@ from tests.faults.machine import Everything
 LIVES = int(os.environ.get("VM_PORTAL_LIVES", "2000"))
 #: The base of the parts' seeds: the same lives in every run, unless a long run asks for others.
 SEED = int(os.environ.get("VM_PORTAL_LIVES_SEED", "1"))
-#: Each is a test: none takes more than a minute or two, so that processes share them well and a long run shows how far it
-#: is.
+#: Each is a test of a minute or two at most: processes share them well, and a long run shows how far it is.
 PARTS = max(20, LIVES // 250)
 #: The most steps of a life, one of these for each part: some mistakes need many, and short lives are soon over.
 STEPS = (60, 30, 20, 10)
