@@ -241,7 +241,9 @@ class Oracle:
         outcome = Outcome(operation.outcome)
         if outcome is not Outcome.SUPERSEDED and len(events) < 2:
             raise Violation(f"{operation} ended {outcome} without an event of its own")
-        if outcome is Outcome.FAILED and not (operation.failure and events[-1].severity == Event.Severity.ERROR):
+        # Not always the last: that the guest had restarted itself may be heard after the end.
+        told = any(event.severity == Event.Severity.ERROR for event in events)
+        if outcome is Outcome.FAILED and not (operation.failure and told):
             raise Violation(f"{operation} failed, and no event says why")
         if outcome is Outcome.GAVE_UP and self._surely_down(operation):
             raise Violation(f"{operation} gave up, and the VM is down: {self._told_of(operation.vm)}")
