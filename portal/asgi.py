@@ -1,12 +1,13 @@
 """The web server's entry point."""
 
 import os
+from typing import Any
 
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
-application = get_asgi_application()
+pages = get_asgi_application()
 
 from django.conf import settings  # noqa: E402  (Django must be set up first)
 from django.db import connections  # noqa: E402
@@ -15,6 +16,20 @@ from django.db import connections  # noqa: E402
 # be left behind until the garbage is collected.
 for database in connections.settings.values():
     database["CONN_MAX_AGE"] = 0
+
+from vms.live.hub import Hub  # noqa: E402
+from vms.live.stream import PATH, Stream  # noqa: E402
+
+stream = Stream(Hub())
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    """Answer a request: the stream by itself, everything else by Django."""
+    if scope["type"] == "http" and scope["path"] == PATH:
+        await stream(scope, receive, send)
+    else:
+        await pages(scope, receive, send)
+
 
 # No management command runs here, so nobody else would look at the checks.
 settings.PORTAL_CONFIG.require()

@@ -101,6 +101,9 @@ else:
 
 REDIS_URL = PORTAL_CONFIG.redis_url
 
+# Changes are told to open pages.
+LIVE_STREAM = True
+
 CELERY_BROKER_URL = PORTAL_CONFIG.broker_url
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"

@@ -13,3 +13,4 @@ class VmsConfig(AppConfig):
     def ready(self) -> None:
         """Listen for what Django tells."""
         from vms.engine import people  # noqa: F401  (importing it connects its receivers)
+        from vms.live import publishing  # noqa: F401  (likewise)

@@ -87,10 +87,17 @@ class VmRow:
 
 @dataclass(frozen=True, slots=True)
 class VmBoard:
-    """The list of VMs: one page of rows, and the bulks and operations running anywhere."""
+    """The list of VMs: one page of rows, and what is running anywhere."""
 
     page: Page[VirtualMachine]
     rows: list[VmRow]
+    strip: Strip
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """What is running: the requests for several VMs that have not ended, and the oldest operations."""
+
     bulks: list[BulkProgress]
     running: list[Operation]
     running_count: int
@@ -142,8 +149,13 @@ def vm_board(condition: Q, sort: str, page: str | int | None) -> VmBoard:
     """
     vms = shown_vms().filter(condition).select_related("host")
     found = _page(vms.order_by(*_order(sort)), page)
-    running = _running()
-    return VmBoard(found, _rows(found.object_list), _running_bulks(), list(running[:STRIP_SIZE]), running.count())
+    return VmBoard(found, _rows(found.object_list), strip())
+
+
+def strip() -> Strip:
+    """Return what is running anywhere."""
+    running = Operation.objects.in_flight().select_related("vm__host").order_by("created_at", "id")
+    return Strip(_running_bulks(), list(running[:STRIP_SIZE]), running.count())
 
 
 def vm_rows(ids: Iterable[UUID]) -> list[VmRow]:
@@ -262,7 +274,12 @@ def _newest_times(ids: list[UUID], condition: Q, start: str, end: str) -> dict[U
 
 def event_page(condition: Q, page: str | int | None) -> Page[Event]:
     """Return one page of events, newest first."""
-    return _page(Event.objects.filter(condition).select_related("vm", "host", "operation"), page)
+    return _page(events(condition), page)
+
+
+def events(condition: Q) -> QuerySet[Event]:
+    """Return events with their VM, host and operation, newest first."""
+    return Event.objects.filter(condition).select_related("vm", "host", "operation")
 
 
 def hosts() -> QuerySet[Host]:
@@ -290,10 +307,6 @@ def host_check(check_id: UUID) -> HostCheck:
 def shown_vms() -> QuerySet[VirtualMachine]:
     """Return the VMs of hosts that the portal manages, but for those taken off the list; the others are history."""
     return VirtualMachine.objects.filter(host__removed_at__isnull=True, removed_at__isnull=True)
-
-
-def _running() -> QuerySet[Operation]:
-    return Operation.objects.in_flight().select_related("vm__host").order_by("created_at", "id")
 
 
 def _running_bulks() -> list[BulkProgress]:

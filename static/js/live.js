@@ -1,20 +1,33 @@
 // The one place where a page is kept fresh. An element with an id and data-live="URL" is replaced by what the URL
-// answers (the same element), morphed so that focus, selection and open parts stay. For now by polling; a stream takes
-// over by calling refresh() from its messages instead of the timer. Refreshed at once on the event portal:refresh
-// (header HX-Trigger: portal:refresh) and when the tab is shown again; paused while it is hidden.
+// answers (the same element), morphed so that focus, selection and open parts stay. While the stream tells of changes,
+// that is done when one of the element's topics is told, and parts that the stream brings are put in their places;
+// without it, every few seconds. Refreshed at once on the event portal:refresh (header HX-Trigger: portal:refresh) and
+// when the tab is shown again; paused while it is hidden.
 //   data-live-every   seconds between two refreshes (default 2)
+//   data-topics       what the stream has to tell for a refresh; an element without any is refreshed by the clock
+//   data-rows-move    a changed row may belong elsewhere, or nowhere: the whole is read again, too
 //   data-source       instead of data-live: refreshed only when another module calls refresh()
 //   data-announce     on any element with an id: said politely when it changes
 import { announce } from "./focus.js";
+import { listen } from "./stream.js";
 
 const EVERY_S = 2;
+const STREAMED_EVERY_S = 60; // a net under the stream
+const ROWS_MOVE_S = 2;
+const INTERRUPTED_S = 5;
+const TOPIC_S = 1; // a refresh that a topic asks for follows the one before no sooner
 const SLOWEST_S = 30;
 const due = new Map(); // element id -> moment of its next refresh
 const inFlight = new Set(); // element ids
 const outdated = new Set(); // those of them whose answer is no longer wanted
+const refreshedAt = new Map(); // element id -> moment of its last refresh
 let failures = 0;
+let streaming = false;
 
-const every = (element) => 1000 * Number(element.dataset.liveEvery || EVERY_S) * 2 ** Math.min(failures, 5);
+const every = (element) =>
+  streaming && "topics" in element.dataset
+    ? 1000 * STREAMED_EVERY_S
+    : 1000 * Number(element.dataset.liveEvery || EVERY_S) * 2 ** Math.min(failures, 5);
 const wait = (element) => Math.min(every(element), Math.max(1000 * SLOWEST_S, 1000 * Number(element.dataset.liveEvery || 0)));
 
 export function refresh(element) {
@@ -25,6 +38,7 @@ export function refresh(element) {
     return;
   }
   inFlight.add(id);
+  refreshedAt.set(id, performance.now());
   htmx
     .ajax("GET", element.dataset.live || element.dataset.source, { source: element, target: element, swap: "morph:outerHTML" })
     .catch(() => {}) // counted by the events below
@@ -57,6 +71,8 @@ function connected(ok) {
   failures = ok ? 0 : failures + 1;
   const banner = document.getElementById("connection-banner");
   if (banner) banner.hidden = failures < 2; // one lost answer is no news
+  // One banner at a time: that nothing answers says that nothing is told, too.
+  if (failures >= 2) document.getElementById("stream-banner")?.toggleAttribute("hidden", true);
 }
 
 const isLive = (event) => event.detail.elt?.hasAttribute?.("data-live");
@@ -66,6 +82,52 @@ document.addEventListener("htmx:afterRequest", (event) => {
 document.addEventListener("visibilitychange", () => document.hidden || elements().forEach(refresh));
 document.addEventListener("portal:refresh", () => elements().forEach(refresh));
 setInterval(tick, 250);
+
+// The stream. What it asks for while the tab is hidden is done when it is shown again.
+function soon(element, seconds) {
+  const moment = Math.max(performance.now(), (refreshedAt.get(element.id) ?? -Infinity) + 1000 * seconds);
+  due.set(element.id, Math.min(moment, due.get(element.id) ?? Infinity));
+}
+
+function put(id, html) {
+  const element = document.getElementById(id);
+  const around = (element ?? document.getElementById("vm_board"))?.closest("[data-live]");
+  if (around && inFlight.has(around.id)) outdated.add(around.id); // its answer may be older
+  if (!element) {
+    if (around?.hasAttribute("data-rows-move")) soon(around, ROWS_MOVE_S);
+    return;
+  }
+  htmx.swap(element, html, { swapStyle: "morph:outerHTML", swapDelay: 0, settleDelay: 0 });
+  if (around?.hasAttribute("data-rows-move") && element.matches("tr")) soon(around, ROWS_MOVE_S);
+}
+
+function told(topics) {
+  const all = topics.includes("*");
+  for (const element of elements()) {
+    const mine = element.dataset.topics?.split(" ") ?? [];
+    if (all || mine.some((topic) => topics.includes(topic))) soon(element, all ? 0 : TOPIC_S);
+  }
+}
+
+let interrupted; // timer: a stream that is back within seconds is no news, and a page that has just opened has none yet
+function setStreaming(now) {
+  const banner = document.getElementById("stream-banner");
+  clearTimeout(interrupted);
+  if (now && banner) banner.hidden = true;
+  else if (banner) interrupted = setTimeout(() => (banner.hidden = failures >= 2), 1000 * INTERRUPTED_S);
+  if (streaming === now) return;
+  streaming = now;
+  // What was to come in a minute is now to come in two seconds, or the other way round.
+  for (const element of elements()) due.set(element.id, performance.now() + wait(element));
+}
+
+listen((message) => {
+  if ("lost" in message) setStreaming(!message.lost);
+  const parts = Object.entries(message.parts ?? {});
+  for (const [id, html] of parts) put(id, html);
+  const selected = parts.some(([id]) => document.querySelector(`#${CSS.escape(id)} input[name=vm]:checked`));
+  told([...(message.topics ?? []), ...(selected ? ["selection"] : [])]);
+});
 
 // What the user did to the page is not undone by a refresh.
 const USER_STATE = ["aria-expanded", "open"];

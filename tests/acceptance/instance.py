@@ -73,6 +73,11 @@ class Browser:
         if "/login/" in answer.url:
             raise AssertionError(f"{name} could not log in: {answer.body[:500]}")
 
+    @property
+    def cookies(self) -> str:
+        """What it sends along as its cookies."""
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self._jar)
+
     def _open(self, request: urllib.request.Request) -> Answer:
         try:
             with self._opener.open(request, timeout=30) as reply:

@@ -17,7 +17,7 @@ from django.utils import timezone
 from vms import labels
 from vms.domain.configuration import Part
 from vms.domain.decide.pace import RETRY_GAPS
-from vms.engine import seats, sync
+from vms.engine import changes, seats, sync
 from vms.engine.records import Code, record
 from vms.hypervisor import connections
 from vms.hypervisor.base import ConfigurationRejected, DomainNotFound, HostUnreachable, HypervisorError
@@ -51,6 +51,7 @@ def accept(
         correlation_id=correlation_id,
     )
     VirtualMachine.objects.filter(pk=vm.pk).update(change_waits=True)
+    changes.tell(vm.pk)
     return change
 
 
@@ -73,6 +74,7 @@ def apply_waiting(vm: VirtualMachine) -> bool:
     with sync.locked(vm.pk):
         still = ConfigurationChange.objects.filter(vm=vm, state=ConfigurationChange.State.WAITING).exists()
         VirtualMachine.objects.filter(pk=vm.pk).update(change_waits=still)
+        changes.tell(vm.pk)
     return not still
 
 

@@ -8,6 +8,7 @@ import structlog
 from django.contrib.auth.models import AnonymousUser, User
 from structlog.contextvars import get_contextvars
 
+from vms.engine import changes
 from vms.models import Event, Host, Operation, VirtualMachine
 
 log = structlog.get_logger(__name__)
@@ -89,6 +90,7 @@ def record(
         actor_name=actor.get_username() if actor is not None else "",
         correlation_id=correlation_id or _correlation_id(operation),
     )
+    changes.tell(*([vm.pk] if vm else []), topics=[changes.EVENTS])
     log.info(
         "event",
         code=int(code),

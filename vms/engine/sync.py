@@ -29,6 +29,7 @@ from vms.domain.observation import (
 from vms.domain.operation import Outcome, Stage
 from vms.domain.power import Action, VmStatus
 from vms.engine import guest_restart, journal
+from vms.engine.changes import HOSTS, VM_LIST, tell
 from vms.engine.records import Code, record
 from vms.hypervisor.base import Domain, HostInfo
 from vms.models import Event, Host, Operation, VirtualMachine
@@ -38,6 +39,9 @@ _STOPPED_WAITING = (Outcome.GAVE_UP, Outcome.CANCELLED)
 
 #: Statuses that say that nothing is known: any look at the domain ends them.
 _UNSEEN = (VmStatus.UNKNOWN, VmStatus.NOT_RESPONDING, VmStatus.GONE)
+
+#: What decides whether and where a VM is listed.
+_OF_THE_LIST = {"name", "removed_at"}
 
 #: So many looks that found nothing new are written down in one transaction.
 _TOGETHER = 200
@@ -94,6 +98,8 @@ def _write(vm: VirtualMachine, domain: Domain, at: datetime) -> None:
         if stored.removed_at is not None:
             changes["removed_at"] = None
             record(Code.VM_DISCOVERED, f"{domain.name} was found on {stored.host.name} again.", vm=stored)
+        if changes:
+            tell(vm.pk, topics=[VM_LIST] if changes.keys() & _OF_THE_LIST else ())
         changes["observed_at"] = at
         VirtualMachine.objects.filter(pk=vm.pk).update(**changes)
     for name in (*columns, "status", "observed_at"):
@@ -113,6 +119,7 @@ def gone(vm_id: UUID) -> None:
             run_token="",
             running_since=None,
         )
+        tell(vm_id)
         operation = _in_flight(vm_id)
         if operation is not None and operation.action == Action.REMOVE:
             return  # its own event tells
@@ -128,6 +135,7 @@ def gone(vm_id: UUID) -> None:
 def forget(vm: VirtualMachine) -> None:
     """Take a VM that is gone off the portal's list, in the caller's transaction. Its history is kept."""
     VirtualMachine.objects.filter(pk=vm.pk).update(status=VmStatus.GONE, removed_at=timezone.now())
+    tell(topics=[VM_LIST])
 
 
 def guest_reset(vm_id: UUID, at: datetime) -> None:
@@ -170,6 +178,7 @@ def settle(vm: VirtualMachine, operation: Operation | None, *, reachable: bool =
         status = VmStatus.NOT_RESPONDING
     if status != vm.status:
         VirtualMachine.objects.filter(pk=vm.pk).update(status=status)
+        tell(vm.pk)
 
 
 def listing(host: Host, domains: Iterable[Domain], at: datetime) -> list[UUID]:
@@ -235,6 +244,7 @@ def connected(host: Host, info: HostInfo) -> None:
             version=f"{info.hypervisor} {info.version}",
             connected_at=timezone.now(),
         )
+        tell(topics=[HOSTS])
         if back:
             record(Code.HOST_DETECTED, f"{host.name} answers again.", host=host)
 
@@ -253,6 +263,7 @@ def unreachable(host: Host, error: str) -> None:
             return
         unseen = _hold(VirtualMachine.objects.filter(host=host).exclude(status=VmStatus.GONE))
         VirtualMachine.objects.filter(pk__in=unseen).update(status=VmStatus.NOT_RESPONDING, observed_at=timezone.now())
+        tell(*unseen, topics=[HOSTS])
         record(
             Code.HOST_FAILURE,
             f"{host.name} cannot be reached: {error}",
@@ -266,6 +277,7 @@ def host_removed(host: Host) -> None:
     with transaction.atomic():
         held = _hold(VirtualMachine.objects.filter(host=host))
         VirtualMachine.objects.filter(pk__in=held).update(status=VmStatus.GONE, observed_at=timezone.now())
+        tell(topics=[HOSTS, VM_LIST])
 
 
 def count_as_up(now: datetime) -> int:
@@ -280,7 +292,10 @@ def count_as_up(now: datetime) -> int:
     with transaction.atomic():
         # Whoever holds one of them just now is looking at it; the next sweep is a second away.
         held = _hold(waiting, skip_locked=True)
-        return VirtualMachine.objects.filter(pk__in=held).update(status=VmStatus.UP) if held else 0
+        if not held:
+            return 0
+        tell(*held)
+        return VirtualMachine.objects.filter(pk__in=held).update(status=VmStatus.UP)
 
 
 def _in_flight(vm_id: UUID) -> Operation | None:
@@ -350,6 +365,7 @@ def _discovered(host: Host, domain: Domain, *, quietly: bool) -> VirtualMachine:
             vm.save(force_insert=True)
     except IntegrityError:
         return VirtualMachine.objects.get(host=host, uuid=uuid)
+    tell(topics=[VM_LIST])
     if not quietly:
         record(Code.VM_DISCOVERED, f"{domain.name} was found on {host.name}.", vm=vm)
     return vm

@@ -55,6 +55,7 @@ urlpatterns = [
     path("bulks/<uuid:bulk_id>/cancel/", bulk.bulk_cancel, name="bulk_cancel"),
     path("events/", event.event_list, name="event_list"),
     path("events/table/", event.event_table, name="event_table"),
+    path("events.csv", event.event_csv, name="event_csv"),
     path("hosts/", host.host_list, name="host_list"),
     path("hosts/table/", host.host_table, name="host_table"),
     path("hosts/add/", host.host_add, name="host_add"),

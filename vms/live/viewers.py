@@ -1,0 +1,63 @@
+"""Who listens to the stream: known by the session's cookie, and looked at again while the stream is open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from importlib import import_module
+
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.contrib.auth.models import User
+from django.http import HttpRequest
+from django.utils import translation
+
+from vms import permissions
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """A person with an open page.
+
+    Attributes:
+        user: With their permissions read already: nothing here asks the database.
+        session: The key of the session that the stream was opened with.
+        language: What rows are written in.
+        kind: What rows depend on; whoever is of the same kind is shown the same.
+    """
+
+    user: User
+    session: str
+    language: str
+    kind: tuple[str, frozenset[str]]
+
+
+def find(headers: Mapping[str, str]) -> Viewer | None:
+    """Return who has sent a request with these headers; None for nobody who may see any VM. Asks the database."""
+    cookies = SimpleCookie()
+    try:
+        cookies.load(headers.get("cookie", ""))
+    except CookieError:
+        return None
+    cookie = cookies.get(settings.SESSION_COOKIE_NAME)
+    if cookie is None:
+        return None
+    request = HttpRequest()
+    request.META["HTTP_ACCEPT_LANGUAGE"] = headers.get("accept-language", "")
+    request.COOKIES = {name: morsel.value for name, morsel in cookies.items()}
+    return _of_session(cookie.value, translation.get_language_from_request(request))
+
+
+def still(viewer: Viewer) -> Viewer | None:
+    """Return a viewer as they are now; None when they have logged out, or may see nothing any more."""
+    return _of_session(viewer.session, viewer.language)
+
+
+def _of_session(key: str, language: str) -> Viewer | None:
+    request = HttpRequest()
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    user = get_user(request)
+    if not isinstance(user, User) or not permissions.may_view(user):
+        return None
+    return Viewer(user, key, language, (language, frozenset(user.get_all_permissions())))
