@@ -22,6 +22,7 @@ from django.utils import timezone
 
 from tests.faults.dying import Boundary, Interruption, Processes
 from tests.faults.host import URI, SimulatedHost
+from tests.faults.plain_sql import CHANGE, HOST, OPERATION, VM, value_of
 from vms import actions, queues, tasks, watcher
 from vms.domain.configuration import Part
 from vms.domain.errors import ConfigurationError, PolicyError
@@ -41,16 +42,6 @@ _MOMENT = 0.004
 #: How often beat sends a sweep.
 _SWEEP_EVERY = timedelta(seconds=1)
 Interruptions = Mapping[int, Interruption]
-_OPERATION, _VM, _HOST = (model._meta.db_table for model in (Operation, VirtualMachine, Host))
-_CHANGE = ConfigurationChange._meta.db_table
-
-
-def _asked(sql: str, *values: str) -> Any:
-    """Ask the database for one value in its own words: asked after each step, and so quicker by far."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values)
-        (value,) = cursor.fetchone()
-        return value
 
 
 class World:
@@ -108,7 +99,7 @@ class World:
         moments = [now + timedelta(seconds=60)]
         if (due := self.host.next_due()) is not None:
             moments.append(datetime.fromtimestamp(due, UTC))
-        wake_at = _asked(f"SELECT MIN(wake_at) FROM {_OPERATION} WHERE stage <> %s", Stage.ENDED)
+        wake_at = value_of(f"SELECT MIN(wake_at) FROM {OPERATION} WHERE stage <> %s", Stage.ENDED)
         if wake_at is not None:
             moments.append(max(datetime.fromisoformat(str(wake_at)).replace(tzinfo=UTC), now + _SWEEP_EVERY))
         if not self.watching:
@@ -127,7 +118,7 @@ class World:
             self._swept_at = now
             if self.watching:
                 with connection.cursor() as cursor:
-                    cursor.execute(f"UPDATE {_HOST} SET watched_until = %s", [now + watcher.HEARD_FOR])
+                    cursor.execute(f"UPDATE {HOST} SET watched_until = %s", [now + watcher.HEARD_FOR])
             if self._anything_to_sweep():
                 self.sweep()
         while self.wakes:
@@ -137,10 +128,10 @@ class World:
     def _anything_to_sweep() -> bool:
         """Say whether a sweep could find something. One that finds nothing leaves nothing, and there are many."""
         return bool(
-            _asked(
-                f"SELECT EXISTS (SELECT 1 FROM {_OPERATION} WHERE stage <> %s)"
-                f" OR EXISTS (SELECT 1 FROM {_CHANGE} WHERE state = %s)"
-                f" OR EXISTS (SELECT 1 FROM {_VM} WHERE status = %s)",
+            value_of(
+                f"SELECT EXISTS (SELECT 1 FROM {OPERATION} WHERE stage <> %s)"
+                f" OR EXISTS (SELECT 1 FROM {CHANGE} WHERE state = %s)"
+                f" OR EXISTS (SELECT 1 FROM {VM} WHERE status = %s)",
                 Stage.ENDED,
                 ConfigurationChange.State.WAITING,
                 VmStatus.POWERING_UP,
