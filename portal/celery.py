@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from celery import Celery
+from celery.schedules import crontab
 from celery.signals import beat_init, setup_logging, task_prerun, worker_init
 from django.db import close_old_connections
 from django_structlog.celery.steps import DjangoStructLogInitStep
@@ -34,6 +35,23 @@ app.conf.beat_schedule = {
         "schedule": 1.0,
         # A sweep that waited in the queue for long is worth nothing: the next ones do the same work.
         "options": {"expires": 5, "ignore_result": True},
+    },
+    "mail": {
+        "task": "vms.send_mail",
+        "schedule": 5.0,
+        "options": {"expires": 5, "ignore_result": True, "queue": queues.CHORES},
+    },
+    "clean-up": {
+        "task": "vms.clean_up",
+        "schedule": crontab(hour="3", minute="10"),
+        "options": {"expires": 3600, "ignore_result": True, "queue": queues.CHORES},
+    },
+    # The schedule is kept in memory: a night in which nothing ran is not made up for by beat itself.
+    "clean-up-missed": {
+        "task": "vms.clean_up",
+        "schedule": crontab(minute="40"),
+        "kwargs": {"catch_up": True},
+        "options": {"expires": 1800, "ignore_result": True, "queue": queues.CHORES},
     },
 }
 

@@ -11,13 +11,17 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import environ
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.management.utils import get_random_secret_key
+from django.core.validators import validate_email
+
+from vms.domain import host_uri
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -28,6 +32,7 @@ SETTINGS = (
     "PORTAL_BIND",
     "PORTAL_DEBUG",
     "PORTAL_DEMO",
+    "PORTAL_EMAIL_FROM",
     "PORTAL_HOME",
     "PORTAL_HTTPS",
     "PORTAL_LIBVIRT_URI",
@@ -36,14 +41,17 @@ SETTINGS = (
     "PORTAL_PORT",
     "PORTAL_SECRET_KEY",
     "PORTAL_TRUSTED_ORIGINS",
+    "PORTAL_URL",
     "PORTAL_WORKERS",
 )
-SUPERVISED = ("PORTAL_INSTANCE", "PORTAL_OWN_REDIS", "PORTAL_RUN", "PORTAL_VENV")
+SUPERVISED = ("PORTAL_INSTANCE", "PORTAL_OWN_REDIS", "PORTAL_RUN", "PORTAL_VENV", "PORTAL_WORKER_PROCESSES")
 
 LOG_FORMATS = ("console", "json")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 DATABASE_SCHEMES = ("sqlite", "postgres", "postgresql", "pgsql")
 REDIS_SCHEMES = ("redis", "rediss", "unix")
+#: `smtp+tls` begins in the clear and turns TLS on (port 587, usually); `smtp+ssl` speaks TLS from the start (465).
+EMAIL_SCHEMES = ("smtp", "smtp+tls", "smtp+ssl")
 LIBVIRT_SYSTEM = "qemu:///system"
 LIBVIRT_SESSION = "qemu:///session"
 LIBVIRT_SOCKETS = ("/run/libvirt/virtqemud-sock", "/run/libvirt/libvirt-sock")
@@ -89,6 +97,9 @@ class Config:
     https: bool
     allowed_hosts: list[str]
     trusted_origins: list[str]
+    email: dict[str, Any] = field(repr=False)
+    email_from: str
+    public_url: str
     log_format: str
     log_level: str
     secret_key: str = field(repr=False)
@@ -100,11 +111,21 @@ class Config:
         return [problem for problem in self.problems if problem.fatal]
 
     @property
+    def worker_processes(self) -> int:
+        """How many there are: as many as one host may keep busy, and one for the others."""
+        return self.workers + 1
+
+    @property
     def broker_url(self) -> str:
         """`redis_url` as Celery's transport spells it: a unix socket has its own scheme there."""
         if self.redis_url.startswith("unix://"):
             return "redis+socket://" + self.redis_url.removeprefix("unix://")
         return self.redis_url
+
+    @property
+    def mails(self) -> bool:
+        """True when a mail server is configured; people can then be mailed."""
+        return bool(self.email)
 
     @property
     def connect_address(self) -> str:
@@ -165,7 +186,7 @@ class _Reader:
             return default
         try:
             return parse(value)
-        except (ValueError, ImproperlyConfigured):
+        except (ValueError, ImproperlyConfigured, ValidationError):
             self.problem(number, f"{name} is {value!r}, which cannot be used.", hint)
             return default
 
@@ -203,9 +224,7 @@ def _url(schemes: tuple[str, ...]) -> Callable[[str], str]:
 
 
 def _libvirt_uri(value: str) -> str:
-    if not urlsplit(value).scheme:
-        raise ValueError(value)
-    return value
+    return host_uri.parse(value).text
 
 
 def _address(value: str) -> str:
@@ -220,6 +239,11 @@ def _origin(value: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def _mailbox(value: str) -> str:
+    validate_email(parseaddr(value)[1])
+    return value
+
+
 def load(variables: Mapping[str, str] = os.environ) -> Config:
     """Read the configuration from `variables`. Never raises; look at `problems`."""
     reader = _Reader(variables)
@@ -232,6 +256,7 @@ def load(variables: Mapping[str, str] = os.environ) -> Config:
     redis_url = reader.read(
         5, "REDIS_URL", "", _url(REDIS_SCHEMES), "Use redis://HOST:PORT/0, rediss://… or unix:///PATH; or unset it."
     )
+    email = _email(reader)
     config = Config(
         home=home,
         run=run,
@@ -253,7 +278,7 @@ def load(variables: Mapping[str, str] = os.environ) -> Config:
             "PORTAL_LIBVIRT_URI",
             default_libvirt_uri(),
             _libvirt_uri,
-            f"Use a libvirt connection URI, for example {LIBVIRT_SYSTEM} or {LIBVIRT_SESSION}.",
+            f"Use a connection URI as docs/hosts.md has them: {LIBVIRT_SYSTEM}, qemu+ssh://USER@HOST/system, …",
         ),
         workers=reader.read(
             9, "PORTAL_WORKERS", 4, _whole_number(1, 256), "Give the number of worker processes, from 1 to 256."
@@ -262,6 +287,13 @@ def load(variables: Mapping[str, str] = os.environ) -> Config:
         https=https,
         allowed_hosts=_allowed_hosts(reader, bind),
         trusted_origins=_trusted_origins(reader),
+        email=email,
+        email_from=reader.read(
+            20, "PORTAL_EMAIL_FROM", "", _mailbox, "Give an address: VM Portal <vm-portal@example.org>"
+        ),
+        public_url=reader.read(
+            21, "PORTAL_URL", "", _origin, "Give scheme and host without a path: https://vms.example.org"
+        ),
         log_format=reader.read(
             13,
             "PORTAL_LOG_FORMAT",
@@ -279,6 +311,7 @@ def load(variables: Mapping[str, str] = os.environ) -> Config:
         secret_key=_secret_key(reader, home),
         problems=(),
     )
+    _require_mail_settings(reader, config)
     _unknown(reader, variables)
     object.__setattr__(config, "problems", tuple(reader.problems))
     return config
@@ -299,6 +332,30 @@ def _database(reader: _Reader, home: Path) -> dict[str, Any]:
         parse,
         "Use postgres://USER:PASSWORD@HOST:5432/NAME or sqlite:////PATH; or unset it.",
     )
+
+
+def _email(reader: _Reader) -> dict[str, Any]:
+    """Django's e-mail settings; none while mail is off."""
+
+    def parse(value: str) -> dict[str, Any]:
+        parts = urlsplit(value)
+        _known(parts.scheme, EMAIL_SCHEMES)
+        if not parts.hostname:
+            raise ValueError(value)
+        settings: dict[str, Any] = reader.env.email_url_config(value)
+        settings["EMAIL_PORT"] = parts.port or {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465}[parts.scheme]
+        return settings
+
+    return reader.read(19, "EMAIL_URL", {}, parse, "Use smtp+tls://USER:PASSWORD@HOST:587, smtp+ssl://… or smtp://…")
+
+
+def _require_mail_settings(reader: _Reader, config: Config) -> None:
+    for name, value, example in (
+        ("PORTAL_EMAIL_FROM", config.email_from, "VM Portal <vm-portal@example.org>"),
+        ("PORTAL_URL", config.public_url, "https://vms.example.org"),
+    ):
+        if config.mails and not value and not reader.text(name):
+            reader.problem(22, f"EMAIL_URL is set, but {name} is not.", f"Set it, for example {name}={example}")
 
 
 def _allowed_hosts(reader: _Reader, bind: str) -> list[str]:

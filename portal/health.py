@@ -2,7 +2,7 @@
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -32,7 +32,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
             settings.REDIS_URL, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
         ) as redis:
             redis.ping()
-    except (DatabaseError, RedisError) as error:
+    except (Error, RedisError) as error:
         log.warning("not_ready", error=str(error))
         return HttpResponse("unavailable\n", content_type="text/plain", status=503)
     return HttpResponse("ok\n", content_type="text/plain")

@@ -1,6 +1,7 @@
 """The authority on logging: one format for Django, Celery, uvicorn and the portal, on standard output.
 
 Every line of a request carries its `request_id`, every line of a task its `task_id` and the request that caused it.
+Whatever is about an operation carries `operation` and `correlation_id`, which is the `request_id` it was asked for in.
 """
 
 from typing import Any

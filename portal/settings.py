@@ -77,6 +77,8 @@ DATABASES = {"default": PORTAL_CONFIG.database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # Django's own, but for how its transactions wait for each other.
+    DATABASES["default"]["ENGINE"] = "portal.sqlite"
     DATABASES["default"]["OPTIONS"] = {
         # Seconds a writer waits for another.
         "timeout": 20,
@@ -92,7 +94,10 @@ else:
     # Kept open: a new connection costs more than most of our queries. Checked, so that a restart of PostgreSQL is
     # noticed at the start of a request instead of in its middle.
     DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
-    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+    _options = DATABASES["default"].setdefault("OPTIONS", {})
+    _options.setdefault("connect_timeout", 5)
+    # Milliseconds. As long as a writer waits on SQLite; and a transaction whose process hangs is ended by the server.
+    _options.setdefault("options", "-c lock_timeout=20000 -c idle_in_transaction_session_timeout=30000")
 
 # Redis and Celery ----------------------------------------------------------------------------------------------------
 
@@ -128,6 +133,24 @@ CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
+
+# Mail ----------------------------------------------------------------------------------------------------------------
+
+#: Off until a mail server is configured; nothing is then written for anybody.
+PORTAL_MAILS = PORTAL_CONFIG.mails
+#: Where people reach the portal, without a slash at its end: links in mails begin with it.
+PORTAL_URL = PORTAL_CONFIG.public_url
+EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+vars().update(PORTAL_CONFIG.email)
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = PORTAL_CONFIG.email_from or "vm-portal@localhost"
+# Seconds that a mail server may say nothing. Well below the time limit of a task.
+EMAIL_TIMEOUT = 10
+
+# Hosts ---------------------------------------------------------------------------------------------------------------
+
+# How many worker processes may wait for one host at a time: one that hangs leaves a process for the others.
+HOST_SEATS = PORTAL_CONFIG.worker_processes - 1
+HOST_SEATS_DIRECTORY = str(PORTAL_CONFIG.run / "seats")
 
 # Sign-in and browser security ----------------------------------------------------------------------------------------
 

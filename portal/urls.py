@@ -6,6 +6,8 @@ from django.urls import include, path
 
 from portal import health
 
+handler500 = "portal.errors.server_error"
+
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),

@@ -6,7 +6,7 @@ from pathlib import Path
 from portal.settings import *  # noqa: F403  (that is what the docstring says)
 from portal.settings import DATABASES
 
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+if DATABASES["default"]["ENGINE"] == "portal.sqlite":
     # A file, as in production: a database in memory cannot be shared by threads that wait for each other, nor by
     # processes. It need not survive a loss of power, only that of a process.
     _directory = tempfile.TemporaryDirectory(prefix="vm-portal-test-")  # goes at exit, with what SQLite put beside it
@@ -14,6 +14,11 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"]["init_command"] = DATABASES["default"]["OPTIONS"]["init_command"].replace(
         "synchronous=FULL", "synchronous=OFF"
     )
+
+# Threads of a test stand in for any number of workers.
+HOST_SEATS = 64
+_seats = tempfile.TemporaryDirectory(prefix="vm-portal-seats-")
+HOST_SEATS_DIRECTORY = _seats.name
 
 # Passwords in tests protect nothing.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -10,8 +10,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -19,9 +20,23 @@ from django.utils.translation import gettext_lazy as _
 
 from vms import actions, labels, permissions
 from vms.domain.errors import PolicyError
-from vms.domain.policy import Setting, check_vm_setting
+from vms.domain.policy import Option, Setting, check_vm_setting
 from vms.domain.power import Action
-from vms.models import Event, Host, Operation, OperationStep, PortalDefaults, VirtualMachine
+from vms.fields import TagsField
+from vms.models import (
+    Bulk,
+    BulkRefusal,
+    ConfigurationChange,
+    Event,
+    Host,
+    Mail,
+    Operation,
+    OperationStep,
+    PortalDefaults,
+    Subscription,
+    Tag,
+    VirtualMachine,
+)
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -41,13 +56,22 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Host)
-class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Hosts can be added and renamed; what the watcher found out about them is shown."""
+class HostAdmin(ReadOnly):
+    """Hosts are looked at here. Adding, changing and removing one leads to the pages, which test connections first."""
 
-    list_display = ("name", "uri", "state", "vm_count", "version", "connected_at")
+    list_display = ("name", "uri", "state", "vm_count", "version", "connected_at", "removed_at")
     list_filter = ("state",)
     search_fields = ("name", "uri", "hostname")
-    readonly_fields = ("state", "error", "hostname", "version", "connected_at", "watched_until")
+    readonly_fields = ("state", "error", "hostname", "version", "connected_at", "watched_until", "removed_at")
+    actions = ("edit_on_its_page", "remove_on_its_page")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Who may add hosts anywhere finds the way from here too."""
+        return request.user.has_perm(permissions.ADD_HOST)
+
+    def add_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Lead to the page that tests the connection first."""
+        return HttpResponseRedirect(reverse("host_add"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Host]:
         """Count the VMs in the same query."""
@@ -58,6 +82,25 @@ class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def vm_count(self, host: Any) -> int:
         """Return how many VMs the host has, those that are gone included."""
         return int(host.vm_count)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Offer what this person may do to hosts."""
+        offered = super().get_actions(request)
+        if not request.user.has_perm(permissions.CHANGE_HOST):
+            offered.pop("edit_on_its_page", None)
+        if not request.user.has_perm(permissions.REMOVE_HOST):
+            offered.pop("remove_on_its_page", None)
+        return offered
+
+    @admin.action(description=_("Edit"))
+    def edit_on_its_page(self, request: HttpRequest, queryset: QuerySet[Host]) -> HttpResponse:
+        """Lead to the form of the first host that was chosen."""
+        return HttpResponseRedirect(reverse("host_edit", args=[queryset[0].pk]))
+
+    @admin.action(description=_("Remove"))
+    def remove_on_its_page(self, request: HttpRequest, queryset: QuerySet[Host]) -> HttpResponse:
+        """Lead to the confirmation for the first host that was chosen."""
+        return HttpResponseRedirect(reverse("host_remove", args=[queryset[0].pk]))
 
 
 @admin.register(PortalDefaults)
@@ -75,7 +118,11 @@ class PortalDefaultsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def save_model(self, request: HttpRequest, obj: PortalDefaults, form: Any, change: bool) -> None:
         """Have the action change them."""
-        actions.set_defaults(request.user, force=obj.force, delay=obj.graceful_delay)
+        with transaction.atomic():
+            actions.set_defaults(
+                request.user, force=obj.force, delay=obj.graceful_delay, bulk_in_flight=obj.bulk_in_flight
+            )
+            actions.set_retention(request.user, obj.keeps)
         obj.id = 1
 
 
@@ -88,7 +135,15 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = VirtualMachine
-        fields = ("force_power_off", "graceful_delay")
+        fields = ("force_power_off", "graceful_delay", *Option)
+
+    tags = TagsField()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Build it with the VM's tags."""
+        super().__init__(*args, **kwargs)
+        if self.instance.pk and self.instance.host_id:
+            self.fields["tags"].initial = list(self.instance.tags.values_list("name", flat=True))
 
     def clean(self) -> dict[str, Any]:
         """Refuse a policy that could not be carried out."""
@@ -105,10 +160,23 @@ class VirtualMachineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """VMs come and go with their hosts; their policy is edited, and power actions are asked for, here too."""
 
     form = PolicyForm
-    fields = ("name", "host", "uuid", "status", "force_power_off", "graceful_delay", "running_since", "observed_at")
-    readonly_fields = ("name", "host", "uuid", "status", "running_since", "observed_at")
-    list_display = ("name", "host", "status", "force_power_off", "graceful_delay", "agent_connected")
-    list_filter = ("status", "host", "force_power_off")
+    readonly_fields = (
+        "name",
+        "host",
+        "uuid",
+        "status",
+        "description",
+        "memory",
+        "vcpus",
+        "pending_count",
+        "run_once",
+        "run_stateless",
+        "running_since",
+        "observed_at",
+    )
+    fields = (*readonly_fields, "tags", "force_power_off", "graceful_delay", *Option)
+    list_display = ("name", "host", "status", "pending_count", "force_power_off", "graceful_delay", "agent_connected")
+    list_filter = ("status", "host", "tags", "force_power_off", *Option)
     list_select_related = ("host",)
     search_fields = ("name", "uuid", "description")
     actions = tuple(f"ask_{action}" for action in Action)
@@ -142,15 +210,29 @@ class VirtualMachineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         }
 
     def save_model(self, request: HttpRequest, obj: VirtualMachine, form: Any, change: bool) -> None:
-        """Have the action set the policy; nothing else of a VM is changed here."""
-        actions.set_policy(request.user, obj, obj.policy_setting)
+        """Have the action set what was changed of policy and tags; nothing else of a VM is changed here."""
+        setting = actions.SettingChange()
+        if "force_power_off" in form.changed_data:
+            setting["force"] = obj.force_power_off
+        if "graceful_delay" in form.changed_data:
+            setting["delay"] = obj.graceful_delay
+        options = {option: getattr(obj, option) for option in Option if option in form.changed_data}
+        tags = form.cleaned_data["tags"] if "tags" in form.changed_data else None
+        actions.edit(request.user, obj, setting=setting, options=options, tags=tags)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Do nothing: the tags are set with their event."""
 
 
 def _asker(action: Action) -> Any:
     """Return the admin action that leads to the confirmation of a power action on the chosen VMs."""
 
     def ask(modeladmin: VirtualMachineAdmin, request: HttpRequest, queryset: QuerySet[VirtualMachine]) -> HttpResponse:
-        chosen = urlencode([("vm", pk) for pk in queryset.values_list("pk", flat=True)])
+        ids = queryset.values_list("pk", flat=True)
+        if action is Action.RUN_ONCE and len(ids) != 1:
+            modeladmin.message_user(request, _("Run once is for one virtual machine at a time."), messages.WARNING)
+            return HttpResponseRedirect(request.get_full_path())
+        chosen = urlencode([("vm", pk) for pk in ids])
         return HttpResponseRedirect(f"{reverse('vm_action', args=[action])}?{chosen}")
 
     return ask
@@ -160,7 +242,7 @@ class StepInline(admin.TabularInline):  # type: ignore[type-arg]
     """An operation's journal."""
 
     model = OperationStep
-    fields = ("number", "kind", "at", "answered_at", "ok", "detail", "actor_name")
+    fields = ("number", "kind", "target", "at", "answered_at", "ok", "detail", "actor_name")
     readonly_fields = fields
     can_delete = False
     extra = 0
@@ -182,6 +264,31 @@ class OperationAdmin(ReadOnly):
     inlines = (StepInline,)
 
 
+class RefusalInline(admin.TabularInline):  # type: ignore[type-arg]
+    """The VMs that a bulk leaves alone."""
+
+    model = BulkRefusal
+    fields = ("position", "vm", "reason")
+    readonly_fields = fields
+    can_delete = False
+    extra = 0
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+
+@admin.register(Bulk)
+class BulkAdmin(ReadOnly):
+    """Requests for several VMs at once."""
+
+    list_display = ("created_at", "action", "asked_for", "cap", "actor_name", "reason")
+    list_filter = ("action",)
+    search_fields = ("actor_name", "correlation_id", "reason")
+    date_hierarchy = "created_at"
+    inlines = (RefusalInline,)
+
+
 @admin.register(OperationStep)
 class OperationStepAdmin(ReadOnly):
     """Every step of every operation, to search through."""
@@ -190,6 +297,22 @@ class OperationStepAdmin(ReadOnly):
     list_filter = ("kind", "ok")
     list_select_related = ("operation",)
     search_fields = ("operation__vm__name", "operation__correlation_id", "detail")
+
+
+@admin.register(ConfigurationChange)
+class ConfigurationChangeAdmin(ReadOnly):
+    """What people changed of configurations, and what became of it."""
+
+    list_display = ("created_at", "vm", "asked_for", "actor_name", "state", "error")
+    list_filter = ("state",)
+    list_select_related = ("vm",)
+    search_fields = ("vm__name", "actor_name", "correlation_id", "error")
+    date_hierarchy = "created_at"
+
+    @admin.display(description=_("change"))
+    def asked_for(self, change: ConfigurationChange) -> str:
+        """Return it in words."""
+        return labels.changed_parts(change.values, change.reverts)
 
 
 @admin.register(Event)
@@ -201,3 +324,42 @@ class EventAdmin(ReadOnly):
     list_select_related = ("vm",)
     search_fields = ("message", "correlation_id", "actor_name")
     date_hierarchy = "at"
+
+
+@admin.register(Tag)
+class TagAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Tags can be renamed and removed; they are put on VMs where VMs are edited."""
+
+    list_display = ("name", "vm_count")
+    search_fields = ("name",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Tag]:
+        """Count the VMs in the same query."""
+        tags: QuerySet[Tag] = super().get_queryset(request)
+        return tags.annotate(vm_count=Count("vms"))
+
+    @admin.display(description=_("VMs"), ordering="vm_count")
+    def vm_count(self, tag: Any) -> int:
+        """Return how many VMs bear the tag."""
+        return int(tag.vm_count)
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(ReadOnly):
+    """Who is mailed about what. Each person chooses that on the own Account page."""
+
+    list_display = ("user", "outcome", "tag")
+    list_filter = ("outcome", "tag")
+    list_select_related = ("user", "tag")
+    search_fields = ("user__username",)
+
+
+@admin.register(Mail)
+class MailAdmin(ReadOnly):
+    """Mails that wait, were sent, or were not."""
+
+    list_display = ("created_at", "user", "operation", "state", "attempts", "sent_at", "error")
+    list_filter = ("state",)
+    list_select_related = ("user", "operation")
+    search_fields = ("user__username", "operation__vm__name", "error")
+    date_hierarchy = "created_at"

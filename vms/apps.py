@@ -9,3 +9,7 @@ class VmsConfig(AppConfig):
     name = "vms"
     verbose_name = "Virtual machines"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Listen for what Django tells."""
+        from vms.engine import people  # noqa: F401  (importing it connects its receivers)

@@ -16,16 +16,21 @@ CHANGE_DEFAULTS = "vms.change_portaldefaults"
 VIEW_OPERATIONS = "vms.view_operation"
 VIEW_EVENTS = "vms.view_event"
 VIEW_HOSTS = "vms.view_host"
+ADD_HOST = "vms.add_host"
+CHANGE_HOST = "vms.change_host"
+REMOVE_HOST = "vms.delete_host"
 
 #: The permission that each action needs. Resume is Run for a VM that still has its memory.
 ACTION_PERMISSION: dict[Action, str] = {
     Action.RUN: "vms.run_vm",
+    Action.RUN_ONCE: "vms.run_vm",
     Action.SHUT_DOWN: "vms.shut_down_vm",
     Action.POWER_OFF: "vms.power_off_vm",
     Action.REBOOT: "vms.reboot_vm",
     Action.POWER_CYCLE: "vms.power_cycle_vm",
     Action.SUSPEND: "vms.suspend_vm",
     Action.RESUME: "vms.run_vm",
+    Action.REMOVE: "vms.remove_vm",
 }
 
 #: What forcing a running operation amounts to.
@@ -38,6 +43,11 @@ def _has(user: Actor, permission: str) -> bool:
 
 def may(user: Actor, action: Action, vm: VirtualMachine) -> bool:
     """Say whether `user` may do `action` to `vm`."""
+    return _has(user, ACTION_PERMISSION[action])
+
+
+def may_ask(user: Actor, action: Action) -> bool:
+    """Say whether there is any VM that `user` may do `action` to."""
     return _has(user, ACTION_PERMISSION[action])
 
 
@@ -54,6 +64,21 @@ def may_change(user: Actor, vm: VirtualMachine) -> bool:
 def may_change_defaults(user: Actor) -> bool:
     """Say whether `user` may change the portal's default policy."""
     return _has(user, CHANGE_DEFAULTS)
+
+
+def may_add_host(user: Actor) -> bool:
+    """Say whether `user` may have the portal manage another host."""
+    return _has(user, ADD_HOST)
+
+
+def may_change_host(user: Actor) -> bool:
+    """Say whether `user` may rename hosts and give them another address."""
+    return _has(user, CHANGE_HOST)
+
+
+def may_remove_host(user: Actor) -> bool:
+    """Say whether `user` may have the portal manage a host no more."""
+    return _has(user, REMOVE_HOST)
 
 
 def may_force(user: Actor, operation: Operation) -> bool:

@@ -5,18 +5,33 @@ Nothing here changes anything, and nothing here asks a hypervisor: the database 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, F, Model, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, F, Max, Model, OuterRef, Prefetch, Q, QuerySet, Subquery, Window
 from django.db.models.expressions import OrderBy
+from django.db.models.functions import Coalesce, RowNumber
 
-from vms.domain.operation import Outcome
+from vms.domain.configuration import Change, Configuration
+from vms.domain.learned import REMEMBERED, Lessons, times
+from vms.domain.observation import Proof
+from vms.domain.operation import STAGES_IN_FLIGHT, Outcome, Stage
 from vms.domain.power import VmStatus
-from vms.models import Event, Host, Operation, OperationStep, VirtualMachine
+from vms.models import (
+    Bulk,
+    BulkRefusal,
+    ConfigurationChange,
+    Event,
+    Host,
+    HostCheck,
+    Operation,
+    OperationScreen,
+    OperationStep,
+    VirtualMachine,
+)
 
 PAGE_SIZE = 50
 #: The strip below the list names this many running operations; the rest is a link.
@@ -25,17 +40,29 @@ STRIP_SIZE = 5
 #: Outcomes that a row keeps telling until the VM's next operation: what was asked for did not come true.
 TOLD_OUTCOMES = frozenset({Outcome.GAVE_UP, Outcome.FAILED, Outcome.CANCELLED})
 
-_SORT_KEYS = {"name": "name", "status": "status", "host": "host__name", "cpu": "vcpus", "memory": "memory"}
+_CLEAN = (Outcome.CLEAN_AGENT, Outcome.CLEAN_ACPI)
+#: The guest went down because it was asked to: in time, or after nobody waited for it any more.
+_CLEANLY_DOWN = Q(outcome__in=_CLEAN) | Q(brought_down__in=_CLEAN) | Q(outcome__in=(Outcome.GAVE_UP, Outcome.CANCELLED))
+
+_SORT_KEYS = {
+    "name": "name",
+    "status": "status",
+    "host": "host__name",
+    "cpu": "vcpus",
+    "memory": "memory",
+    "pending": "pending_count",
+}
 
 M = TypeVar("M", bound=Model)
 
 
 @dataclass(frozen=True, slots=True)
 class VmRow:
-    """One VM with its newest operation."""
+    """One VM with its newest operation, and the changes that its host has not stored yet."""
 
     vm: VirtualMachine
     newest: Operation | None
+    waiting: Sequence[ConfigurationChange] = ()
 
     @property
     def active(self) -> Operation | None:
@@ -47,15 +74,63 @@ class VmRow:
         """The last operation, where the VM is not what was asked for."""
         return self.newest if self.newest is not None and self.newest.outcome in TOLD_OUTCOMES else None
 
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What the next cold start will change."""
+        return self.vm.pending_with(self.waiting)
+
+    @property
+    def upcoming(self) -> Configuration:
+        """What the next cold start will use."""
+        return self.vm.upcoming(self.waiting)
+
 
 @dataclass(frozen=True, slots=True)
 class VmBoard:
-    """The list of VMs: one page of rows, and the operations running anywhere."""
+    """The list of VMs: one page of rows, and the bulks and operations running anywhere."""
 
     page: Page[VirtualMachine]
     rows: list[VmRow]
+    bulks: list[BulkProgress]
     running: list[Operation]
     running_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class BulkProgress:
+    """How far a bulk is: how many of its operations are where."""
+
+    bulk: Bulk
+    queued: int
+    in_flight: int
+    ended: int
+
+    @property
+    def accepted(self) -> int:
+        """How many operations it has."""
+        return self.queued + self.in_flight + self.ended
+
+    @property
+    def active(self) -> bool:
+        """True until all of them have ended."""
+        return bool(self.queued or self.in_flight)
+
+
+@dataclass(frozen=True, slots=True)
+class BulkDetail:
+    """One bulk with a page of its operations, in the order of the list.
+
+    Attributes:
+        outcomes: How many of its operations ended how, in the order of the outcomes.
+        refusals: The VMs that it leaves alone.
+        missing: VMs that are neither here nor there: the request was interrupted, or is still being taken in.
+    """
+
+    progress: BulkProgress
+    page: Page[Operation]
+    outcomes: list[tuple[Outcome, int]]
+    refusals: list[BulkRefusal]
+    missing: int
 
 
 def vm_board(condition: Q, sort: str, page: str | int | None) -> VmBoard:
@@ -65,25 +140,44 @@ def vm_board(condition: Q, sort: str, page: str | int | None) -> VmBoard:
         sort: A column, with a leading minus for the other direction; anything else sorts by name.
         page: Its number; anything else is the first or the last page.
     """
-    vms = VirtualMachine.objects.filter(condition).select_related("host")
+    vms = shown_vms().filter(condition).select_related("host")
     found = _page(vms.order_by(*_order(sort)), page)
     running = _running()
-    return VmBoard(found, _rows(found.object_list), list(running[:STRIP_SIZE]), running.count())
+    return VmBoard(found, _rows(found.object_list), _running_bulks(), list(running[:STRIP_SIZE]), running.count())
 
 
 def vm_rows(ids: Iterable[UUID]) -> list[VmRow]:
     """Return named VMs with their newest operations, in the list's order; unknown ones are left out."""
-    return _rows(VirtualMachine.objects.filter(pk__in=list(ids)).select_related("host"))
+    return _rows(shown_vms().filter(pk__in=list(ids)).select_related("host"))
+
+
+def vm_row(vm_id: UUID) -> VmRow:
+    """Return one VM with its newest operation.
+
+    Raises:
+        VirtualMachine.DoesNotExist: There is none of this id.
+    """
+    rows = vm_rows([vm_id])
+    if not rows:
+        raise VirtualMachine.DoesNotExist
+    return rows[0]
+
+
+def failed_changes(vm: VirtualMachine) -> list[ConfigurationChange]:
+    """Return the changes of a VM's configuration that failed since the last one that its host stored, oldest first."""
+    changes = ConfigurationChange.objects.filter(vm=vm)
+    stored = changes.filter(state=ConfigurationChange.State.APPLIED).aggregate(last=Coalesce(Max("id"), 0))
+    return list(changes.filter(state=ConfigurationChange.State.FAILED, id__gt=stored["last"]).order_by("id"))
 
 
 def any_vm() -> bool:
     """Say whether the portal knows any VM at all: an empty list is explained differently then."""
-    return VirtualMachine.objects.exists()
+    return shown_vms().exists()
 
 
 def any_host() -> bool:
     """Say whether the portal manages any host."""
-    return Host.objects.exists()
+    return Host.objects.managed().exists()
 
 
 def operation_page(condition: Q, page: str | int | None) -> Page[Operation]:
@@ -98,7 +192,8 @@ def operation_detail(operation_id: UUID) -> Operation:
         Operation.DoesNotExist: There is none of this id.
     """
     return (
-        Operation.objects.select_related("vm__host", "superseded_by")
+        Operation.objects.select_related("vm__host", "superseded_by", "bulk", "screen")
+        .defer("screen__png")
         .prefetch_related(
             Prefetch("steps", OperationStep.objects.order_by("number")),
             Prefetch("events", Event.objects.order_by("id")),
@@ -107,18 +202,114 @@ def operation_detail(operation_id: UUID) -> Operation:
     )
 
 
+def bulk_detail(bulk_id: UUID, page: str | int | None) -> BulkDetail:
+    """Return one bulk: how far it is, and a page of its operations.
+
+    Raises:
+        Bulk.DoesNotExist: There is none of this id.
+    """
+    bulk = Bulk.objects.get(pk=bulk_id)
+    operations = Operation.objects.filter(bulk=bulk)
+    counts = {
+        (Stage(stage), outcome): count
+        for stage, outcome, count in operations.order_by().values_list("stage", "outcome").annotate(Count("pk"))
+    }
+    progress = BulkProgress(
+        bulk,
+        queued=sum(count for (stage, _), count in counts.items() if stage is Stage.QUEUED),
+        in_flight=sum(count for (stage, _), count in counts.items() if stage in STAGES_IN_FLIGHT),
+        ended=sum(count for (stage, _), count in counts.items() if stage is Stage.ENDED),
+    )
+    refusals = list(bulk.refusals.select_related("vm", "in_the_way"))
+    return BulkDetail(
+        progress,
+        page=_page(operations.select_related("vm__host").order_by("bulk_position"), page),
+        outcomes=[(outcome, counts[ended]) for outcome in Outcome if (ended := (Stage.ENDED, outcome)) in counts],
+        refusals=refusals,
+        missing=bulk.asked_for - progress.accepted - len(refusals),
+    )
+
+
+def operation_screen(operation_id: UUID) -> OperationScreen:
+    """Return the guest's screen just before an operation powered it off.
+
+    Raises:
+        OperationScreen.DoesNotExist: None was kept.
+    """
+    return OperationScreen.objects.get(pk=operation_id)
+
+
+def learned(vms: Iterable[VirtualMachine]) -> dict[UUID, Lessons]:
+    """Return how long each of these VMs took to shut down cleanly and to return, by its id."""
+    ids = [vm.pk for vm in vms]
+    if not ids:
+        return {}
+    shutdowns = _newest_times(ids, _CLEANLY_DOWN, "asked_at", "went_down_at")
+    returns = _newest_times(ids, Q(proof=Proof.AGENT), "started_at", "returned_at")
+    return {pk: Lessons(times(shutdowns.get(pk, [])), times(returns.get(pk, []))) for pk in ids}
+
+
+def _newest_times(ids: list[UUID], condition: Q, start: str, end: str) -> dict[UUID, list[float]]:
+    """Return the seconds from one moment to another of each VM's newest operations that have both."""
+    nth = Window(RowNumber(), partition_by="vm_id", order_by=F("created_at").desc())
+    whole = Q(**{f"{start}__isnull": False, f"{end}__isnull": False})
+    rows = Operation.objects.filter(condition, whole, vm__in=ids).annotate(nth=nth).filter(nth__lte=REMEMBERED)
+    seconds: dict[UUID, list[float]] = {}
+    for vm_id, began, ended in rows.values_list("vm_id", start, end):
+        seconds.setdefault(vm_id, []).append((ended - began).total_seconds())
+    return seconds
+
+
 def event_page(condition: Q, page: str | int | None) -> Page[Event]:
     """Return one page of events, newest first."""
     return _page(Event.objects.filter(condition).select_related("vm", "host", "operation"), page)
 
 
 def hosts() -> QuerySet[Host]:
-    """Return the hosts, each with its number of VMs that still exist (`vm_count`)."""
-    return Host.objects.annotate(vm_count=Count("vms", filter=~Q(vms__status=VmStatus.GONE)))
+    """Return the hosts, each with how many of its VMs still exist and what happened last.
+
+    As `vm_count`, `last_event` (its sentence) and `last_event_at`.
+    """
+    newest = Event.objects.filter(host=OuterRef("pk")).order_by("-id")
+    return Host.objects.managed().annotate(
+        vm_count=Count("vms", filter=~Q(vms__status=VmStatus.GONE)),
+        last_event=Subquery(newest.values("message")[:1]),
+        last_event_at=Subquery(newest.values("at")[:1]),
+    )
+
+
+def host_check(check_id: UUID) -> HostCheck:
+    """Return one test of a connection.
+
+    Raises:
+        HostCheck.DoesNotExist: There is none of this id.
+    """
+    return HostCheck.objects.select_related("host").get(pk=check_id)
+
+
+def shown_vms() -> QuerySet[VirtualMachine]:
+    """Return the VMs of hosts that the portal manages, but for those taken off the list; the others are history."""
+    return VirtualMachine.objects.filter(host__removed_at__isnull=True, removed_at__isnull=True)
 
 
 def _running() -> QuerySet[Operation]:
-    return Operation.objects.active().select_related("vm__host").order_by("created_at", "id")
+    return Operation.objects.in_flight().select_related("vm__host").order_by("created_at", "id")
+
+
+def _running_bulks() -> list[BulkProgress]:
+    def number(condition: Q) -> Count:
+        return Count("operations", filter=condition)
+
+    active = Operation.objects.filter(bulk=OuterRef("pk")).active()
+    bulks = Bulk.objects.filter(Exists(active)).annotate(
+        queued=number(Q(operations__stage=Stage.QUEUED)),
+        under_way=number(Q(operations__stage__in=STAGES_IN_FLIGHT)),
+        ended=number(Q(operations__stage=Stage.ENDED)),
+    )
+    return [
+        BulkProgress(bulk, bulk.queued, bulk.under_way, bulk.ended)
+        for bulk in bulks.order_by("created_at")[:STRIP_SIZE]
+    ]
 
 
 def _rows(vms: Iterable[VirtualMachine] | QuerySet[VirtualMachine]) -> list[VmRow]:
@@ -129,7 +320,8 @@ def _rows(vms: Iterable[VirtualMachine] | QuerySet[VirtualMachine]) -> list[VmRo
     for vm in listed:
         if vm.pk in by_vm:
             by_vm[vm.pk].vm = vm  # so that nobody asks the database for it once a row
-    return [VmRow(vm, by_vm.get(vm.pk)) for vm in listed]
+    waiting = ConfigurationChange.objects.waiting_for(listed)
+    return [VmRow(vm, by_vm.get(vm.pk), waiting.get(vm.pk, ())) for vm in listed]
 
 
 def _order(sort: str) -> tuple[str | OrderBy, ...]:

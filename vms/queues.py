@@ -1,8 +1,11 @@
-"""The queues of the broker. Workers take from all of them in turn.
+"""The queues of the broker. Workers take from those of the operations in turn.
 
-What somebody asked for just now, or a guest just did, does not wait behind hundreds of operations that are due.
+What somebody asked for just now, or a guest just did, does not wait behind hundreds of operations that are due. Chores
+have a worker of their own: a mail server that hangs, or a year of history that is cleared away, holds up no operation.
 """
 
 NOW = "now"
 DUE = "due"
-ALL = (NOW, DUE)
+#: Mail, and clearing old history away.
+CHORES = "chores"
+ALL = (NOW, DUE, CHORES)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
 from celery import shared_task
+from django.dispatch import receiver
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from vms import queues
+from vms import outbox, queues
 from vms.engine import advance as engine
+from vms.engine import bulk, retention
 from vms.engine import sweep as sweeping
 
 log = structlog.get_logger(__name__)
+
+#: One clean-up task works for so long and has another one go on: it has to end before its time limit.
+CLEAN_UP_FOR = timedelta(seconds=20)
 
 
 @shared_task(name="vms.advance")
@@ -27,10 +33,39 @@ def advance(vm_id: str, since: str | None = None) -> None:
 def sweep() -> None:
     """Wake every operation that is due. Beat sends this every second."""
     now = timezone.now()
-    for vm_id in sweeping.due():
-        if not wake(vm_id, queues.DUE, since=now):
+    _wake_all(sweeping.due(), now)
+
+
+@receiver(bulk.released)
+def wake_released(vm_ids: Iterable[UUID], **_: object) -> None:
+    """Wake operations that have just left the queue of their bulk."""
+    _wake_all(vm_ids, timezone.now())
+
+
+def _wake_all(vm_ids: Iterable[UUID], since: datetime) -> None:
+    for vm_id in vm_ids:
+        if not wake(vm_id, queue=queues.DUE, since=since):
             # Each attempt may take a second. They all come due again.
             return
+
+
+@shared_task(name="vms.send_mail")
+def send_mail() -> None:
+    """Send the mails that are due. Beat sends this every few seconds."""
+    outbox.send_due()
+
+
+@shared_task(name="vms.clean_up")
+def clean_up(*, catch_up: bool = False) -> None:
+    """Let history go that is older than it is to be kept. Beat sends this every night.
+
+    Args:
+        catch_up: Only where a night was missed. Beat sends this every hour.
+    """
+    if not catch_up or retention.overdue():
+        removed = retention.clean_up(CLEAN_UP_FOR)
+        if not removed.all_of_it:
+            clean_up.apply_async(queue=queues.CHORES)
 
 
 def wake(vm_id: UUID, queue: str = queues.NOW, *, since: datetime | None = None) -> bool:

@@ -143,6 +143,7 @@ def _environment(config: env.Config) -> dict[str, str]:
         "PORTAL_RUN": str(config.run),
         "PORTAL_VENV": sys.prefix,
         "PORTAL_WORKERS": str(config.workers),
+        "PORTAL_WORKER_PROCESSES": str(config.worker_processes),
         "PYTHONUNBUFFERED": "1",
     }
 

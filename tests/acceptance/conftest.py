@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import libvirt
 import pytest
 from pytest_django import DjangoDbBlocker
 
 from tests.acceptance.instance import Instance
 from tests.support.fake import FakeDaemon
-from tests.support.guests import BootedGuest
+from tests.support.guests import BootedGuest, boot_all
 from tests.support.libvirtd import PrivateLibvirtd
-from vms.demo.guests import DEMO_GUESTS, EmulatorType, domain_xml
+from tests.support.postgres import is_postgres, new_database
+from vms.demo.guests import DEMO_GUESTS, EmulatorType
 from vms.demo.image import GuestImage
 
 
@@ -43,9 +43,22 @@ def fake_host(workspace: Path) -> Iterator[FakeDaemon]:
 
 
 @pytest.fixture(scope="module")
-def portal(workspace: Path, fake_host: FakeDaemon, django_db_blocker: DjangoDbBlocker) -> Iterator[Instance]:
+def database_url() -> Iterator[str]:
+    """The DATABASE_URL of one instance: a database of its own where the tests run on PostgreSQL, else empty."""
+    server = os.environ.get("DATABASE_URL", "")
+    if not is_postgres(server):
+        yield ""
+        return
+    with new_database(server) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def portal(
+    workspace: Path, fake_host: FakeDaemon, database_url: str, django_db_blocker: DjangoDbBlocker
+) -> Iterator[Instance]:
     """A portal that manages the fake host; the models read its database."""
-    yield from _running(Instance(workspace / "home", fake_host.uri), django_db_blocker)
+    yield from running(Instance(workspace / "home", fake_host.uri, database_url), django_db_blocker)
 
 
 @pytest.fixture(scope="module")
@@ -53,34 +66,23 @@ def demo_guests(
     libvirtd: PrivateLibvirtd, guest_image: GuestImage, emulator_type: EmulatorType
 ) -> dict[str, BootedGuest]:
     """The four demo guests, by their names, on a libvirtd of the module's own; they listen."""
-    guests = {}
-    connection = libvirt.open(libvirtd.uri)
-    try:
-        for guest in DEMO_GUESTS.values():
-            identity = uuid.uuid4()
-            serial = libvirtd.directory / "serial" / f"{identity}.log"
-            xml = domain_xml(
-                guest, libvirtd.install(guest_image), uuid=identity, emulator_type=emulator_type, serial_log=serial
-            )
-            connection.defineXML(xml).create()
-            booted = BootedGuest(libvirtd, guest, identity, serial)
-            guests[booted.domain.name()] = booted
-    finally:
-        connection.close()
-    for booted in guests.values():
-        booted.wait_ready()
-    return guests
+    return boot_all(libvirtd, guest_image, emulator_type, DEMO_GUESTS.values())
 
 
 @pytest.fixture(scope="module")
 def real_portal(
-    workspace: Path, libvirtd: PrivateLibvirtd, demo_guests: dict[str, BootedGuest], django_db_blocker: DjangoDbBlocker
+    workspace: Path,
+    libvirtd: PrivateLibvirtd,
+    demo_guests: dict[str, BootedGuest],
+    database_url: str,
+    django_db_blocker: DjangoDbBlocker,
 ) -> Iterator[Instance]:
     """A portal that manages the demo guests; the models read its database."""
-    yield from _running(Instance(workspace / "home", libvirtd.uri), django_db_blocker)
+    yield from running(Instance(workspace / "home", libvirtd.uri, database_url), django_db_blocker)
 
 
-def _running(instance: Instance, blocker: DjangoDbBlocker) -> Iterator[Instance]:
+def running(instance: Instance, blocker: DjangoDbBlocker) -> Iterator[Instance]:
+    """Run an instance for the time of a fixture; the models read its database."""
     try:
         instance.start()
         with blocker.unblock(), instance.database():

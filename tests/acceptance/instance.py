@@ -8,30 +8,36 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from http.client import HTTPException
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+from xmlrpc.client import ServerProxy
 
 from django.db import connections
 from redis import Redis
+from supervisor.xmlrpc import SupervisorTransport
 
-from portal.env import BASE_DIR, run_directory
+from portal.env import BASE_DIR, load, run_directory
 from tests.support.waiting import wait_until
-from vms.models import Event, Host, Operation, OperationStep, VirtualMachine
+from vms.models import Event, Host, Operation, OperationStep, PortalDefaults, VirtualMachine
 
 #: The alias under which the tests read the instance's database.
 DATABASE = "default"
 PASSWORD = "acceptance-password"
+#: Variables of the tests' own surroundings that mean something to a portal.
+_NOT_PASSED_ON = ("PORTAL_", "DJANGO_", "DATABASE_", "REDIS_", "EMAIL_")
 _START_TIMEOUT = 60.0
 _STOP_TIMEOUT = 40.0
 
@@ -89,6 +95,21 @@ class Person(Browser):
             raise AssertionError(f"{action} of {machine.name} was answered {answer.status}: {answer.body[:2000]}")
         return Operation.objects.filter(vm=machine).latest("created_at")
 
+    def set_defaults(self, **changed: int) -> None:
+        """Save the portal's defaults as they are but for these."""
+        now = PortalDefaults.load()
+        fields = {
+            "graceful_delay": now.graceful_delay,
+            "bulk_in_flight": now.bulk_in_flight,
+            "keep_events": now.keep_events,
+            "keep_operations": now.keep_operations,
+        }
+        if now.force:
+            fields["force"] = 1
+        answer = self.post("/defaults/", **fields | changed)
+        if answer.status != HTTPStatus.OK:
+            raise AssertionError(f"saving {changed} was answered {answer.status}: {answer.body[:2000]}")
+
     def try_to(self, action: str, machine: VirtualMachine, **fields: object) -> Answer:
         """Confirm an action on one VM, whatever comes of it."""
         return self.post(f"/vms/{action.replace('_', '-')}/", vm=machine.pk, **fields)
@@ -101,17 +122,21 @@ class Person(Browser):
 class Instance:
     """One running portal.
 
+    Args:
+        database_url: Its DATABASE_URL; empty for SQLite in its home.
+
     Attributes:
         home: Its PORTAL_HOME.
         url: Where it answers.
     """
 
-    def __init__(self, home: Path, libvirt_uri: str, **environment: str) -> None:
+    def __init__(self, home: Path, libvirt_uri: str, database_url: str = "", **environment: str) -> None:
         self.home = home
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
         self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("PORTAL_", "DJANGO_"))},
+            **{name: value for name, value in os.environ.items() if not name.startswith(_NOT_PASSED_ON)},
+            "DATABASE_URL": database_url,
             "PORTAL_HOME": str(home),
             "PORTAL_PORT": str(self.port),
             "PORTAL_ADMIN_PASSWORD": PASSWORD,
@@ -160,9 +185,15 @@ class Instance:
 
     def pid(self, name: str) -> int:
         """Return the process id of `web`, `worker`, `beat`, `watcher` or `redis`; 0 while it is being restarted."""
-        command = [f"{sys.prefix}/bin/supervisorctl", "-s", f"unix://{self._run}/supervisor.sock", "pid", name]
-        answer = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-        return int(answer) if answer.isdigit() else 0
+        # Asked often, while a test waits: a supervisorctl for each question would cost more than what is tested.
+        transport = SupervisorTransport(serverurl=f"unix://{self._run}/supervisor.sock")
+        try:
+            with ServerProxy("http://127.0.0.1", transport) as supervisor:
+                # A mapping with, among others, "pid" (0 when it does not run) and "statename".
+                process: Any = supervisor.supervisor.getProcessInfo(name)
+        except (OSError, HTTPException):
+            return 0
+        return int(process["pid"])
 
     def kill(self, name: str) -> int:
         """SIGKILL one process with its children, as a crash of the machine's part would; returns its process id."""
@@ -171,9 +202,78 @@ class Instance:
             kill(victim)
         return pid
 
+    @contextmanager
+    def standing_still(self, name: str) -> Iterator[None]:
+        """Let one process with its children do nothing for a while; nobody has to wait for a lock of theirs."""
+        pid = wait_until(lambda: self.pid(name), f"{name} runs")
+        processes = (pid, *children(pid))
+
+        def signal_all(number: signal.Signals) -> None:
+            for each in processes:
+                os.kill(each, number)
+
+        def stopped_outside_a_transaction() -> bool:
+            signal_all(signal.SIGSTOP)
+            if not _any_lock():
+                return True
+            signal_all(signal.SIGCONT)
+            return False
+
+        try:
+            wait_until(stopped_outside_a_transaction, f"{name} stands still and holds nothing")
+            yield
+        finally:
+            signal_all(signal.SIGCONT)
+
+    def kill_all(self, names: Sequence[str]) -> None:
+        """SIGKILL several processes with their children within the same moment, and wait until all run again."""
+        was = {name: wait_until(lambda name=name: self.pid(name), f"{name} runs") for name in names}  # type: ignore[misc]
+        for victim in [victim for pid in was.values() for victim in (*children(pid), pid)]:
+            kill(victim)
+        for name, pid in was.items():
+            self.wait_restarted(name, pid)
+
     def wait_restarted(self, name: str, was: int) -> None:
         """Wait until a process that was killed runs again."""
         wait_until(lambda: self.pid(name) not in (0, was), f"{name} runs again", 15)
+
+    @contextmanager
+    def doubled(self) -> Iterator[Person]:
+        """Run every process but Redis a second time, as somebody might by mistake; the web on another port.
+
+        Yields:
+            The administrator, logged in to the second web.
+        """
+        port = free_port()
+        with ExitStack() as started:
+            for name in ("web", "worker", "beat", "watcher"):
+                started.enter_context(self._copy(name, port))
+            person = Person(f"http://127.0.0.1:{port}/")
+            wait_until(lambda: _answers(person), "the second web answers", _START_TIMEOUT, 0.1)
+            person.log_in("admin", PASSWORD)
+            yield person
+
+    @contextmanager
+    def _copy(self, name: str, port: int) -> Iterator[None]:
+        """Run one process a second time: the same command, in the same surroundings."""
+        running = Path(f"/proc/{self.pid(name)}")
+        command = [os.fsdecode(word) for word in (running / "cmdline").read_bytes().split(b"\0")[:-1]]
+        if "--port" in command:
+            command[command.index("--port") + 1] = str(port)
+        variables = [word.partition(b"=") for word in (running / "environ").read_bytes().split(b"\0") if word]
+        environment = {os.fsdecode(variable): os.fsdecode(value) for variable, _, value in variables}
+        # Cookies are named for the port that the web itself has.
+        environment["PORTAL_PORT"] = str(port)
+        with (self.home / "log" / f"{name}-2.log").open("wb") as log:
+            process = subprocess.Popen(command, cwd=BASE_DIR, env=environment, stdout=log, stderr=log)
+        try:
+            yield
+            if process.poll() is not None:
+                raise AssertionError(f"the second {name} ended: {self.log(f'{name}-2')[-2000:]}")
+        finally:
+            for pid in (process.pid, *children(process.pid)):
+                kill(pid)
+            process.wait()
 
     @property
     def _run(self) -> Path:
@@ -194,15 +294,49 @@ class Instance:
     @contextmanager
     def database(self) -> Iterator[None]:
         """Let the models of this process read and write the instance's database."""
-        connection = connections[DATABASE]
-        connection.close()
-        was = connection.settings_dict["NAME"]
-        connection.settings_dict["NAME"] = str(self.home / "portal.sqlite3")
+        was = connections.settings[DATABASE]
+        its = load(self._environment).database
+        if its["ENGINE"] == was["ENGINE"]:
+            its = {**was, **its}
+        _use(connections.configure_settings({DATABASE: its})[DATABASE])
         try:
             yield
         finally:
-            connection.close()
-            connection.settings_dict["NAME"] = was
+            _use(was)
+
+
+def _answers(browser: Browser) -> bool:
+    """Say whether a web server answers that its database and broker do."""
+    try:
+        return browser.get("/readyz").status == HTTPStatus.OK
+    except OSError:
+        return False
+
+
+def _any_lock() -> bool:
+    """Say whether somebody is in a transaction that keeps others from writing."""
+    connection = connections[DATABASE]
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            others = "datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'"
+            cursor.execute(f"SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE {others})")
+            (found,) = cursor.fetchone()
+            return bool(found)
+    # A connection of its own, which does not wait.
+    with closing(sqlite3.connect(connection.settings_dict["NAME"], timeout=0, isolation_level=None)) as database:
+        try:
+            database.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        database.execute("ROLLBACK")
+        return False
+
+
+def _use(settings: dict[str, Any]) -> None:
+    """Have this thread's models, and those of threads to come, use another database."""
+    connections[DATABASE].close()
+    del connections[DATABASE]
+    connections.settings[DATABASE] = settings
 
 
 def vm(name: str) -> VirtualMachine:

@@ -12,6 +12,8 @@ from vms.domain.operation import Outcome
 from vms.hypervisor.fake import OBEDIENT, STUBBORN
 from vms.models import Operation
 
+pytestmark = pytest.mark.both_databases
+
 AT_ONCE = 50
 
 

@@ -32,6 +32,8 @@ def test_three_hundred_stubborn_vms_are_rebooted_at_once_by_one_worker(
     fake_host.control.define_many(FLEET, "fleet-", STUBBORN)
     fake_host.control.define("other", OBEDIENT)
     admin = portal.person()
+    # None is to queue: it is how many can wait at once that is shown here.
+    admin.set_defaults(graceful_delay=60, bulk_in_flight=IN_ONE_REQUEST)
     other = vm("other")
     fleet = VirtualMachine.objects.filter(name__startswith="fleet-")
     wait_until(lambda: fleet.filter(status="up").count() == FLEET, "the fleet is known", 30, 0.2)

@@ -11,6 +11,8 @@ from vms.domain.operation import Outcome
 from vms.hypervisor.fake import ACPI_ONLY, STUBBORN, Temper
 from vms.models import Operation, VirtualMachine
 
+pytestmark = pytest.mark.both_databases
+
 _ASKS = ("ask_agent", "press_button")
 SLOW = Temper(slow=4)
 
@@ -108,7 +110,7 @@ def test_the_worker_is_killed_right_after_the_start_call(
 def test_the_worker_is_killed_in_the_destroy_call(
     portal: Instance, admin: Person, fake_host: FakeDaemon, when: str
 ) -> None:
-    reboot = Reboot(admin, fake_host, f"killed-destroying-{when}", STUBBORN, graceful_delay=2, force="yes")
+    reboot = Reboot(admin, fake_host, f"killed-destroying-{when}", STUBBORN, graceful_delay=6, force="yes")
     fake_host.control.hold(reboot.uuid, "destroy", when="before" if when == "before" else "after")
     operation = reboot.begin()
     fake_host.control.wait_held(reboot.uuid, "destroy", timeout=20)

@@ -84,6 +84,7 @@ def test_a_guest_that_went_down_is_started_again_in_no_time(
     assert statistics.median(gaps) < 250, told
 
 
+@pytest.mark.both_databases
 @pytest.mark.behaviour(25)
 @pytest.mark.parametrize("moment", ["prepare", "ask_agent", "went_down", "start"])
 def test_the_worker_is_killed_during_the_reboot_of_a_real_guest(
@@ -101,6 +102,7 @@ def test_the_worker_is_killed_during_the_reboot_of_a_real_guest(
     assert len(host_events.wait(machine, EventKind.STARTED, 1)) == 1, "it was started exactly once"
 
 
+@pytest.mark.both_databases
 @pytest.mark.behaviour(25)
 def test_libvirtd_is_killed_twice_while_a_reboot_waits_and_the_new_run_is_never_destroyed(
     admin: Person, libvirtd: PrivateLibvirtd, demo_guests: dict[str, BootedGuest]

@@ -10,8 +10,10 @@ import pytest
 
 from portal import env
 from vms.domain.operation import Stage, diagram
+from vms.engine.records import Code
 
 ROOT = Path(__file__).parents[2]
+RECORDS = (ROOT / "docs" / "records.md").read_text()
 README = (ROOT / "README.md").read_text()
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 
@@ -31,7 +33,7 @@ def test_every_stage_is_explained() -> None:
 
 def test_the_readme_lists_every_setting() -> None:
     listed = set(re.findall(r"^\| `([A-Z_]+)` \|", README, re.MULTILINE))
-    assert listed == {*env.SETTINGS, "DATABASE_URL", "REDIS_URL"}
+    assert listed == {*env.SETTINGS, "DATABASE_URL", "EMAIL_URL", "REDIS_URL"}
 
 
 @pytest.mark.parametrize("document", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")), ids=str)
@@ -44,6 +46,16 @@ def test_every_command_the_readme_names_exists() -> None:
     usage = subprocess.run([ROOT / "dev"], capture_output=True, text=True, check=True).stdout
     for command in set(re.findall(r"\./dev (\w+)", README)):
         assert re.search(rf"^  {command}\b", usage, re.MULTILINE), command
+
+
+@pytest.mark.behaviour(32)
+def test_event_codes_are_named_as_they_are() -> None:
+    rows = re.findall(r"^\| ([\d, ]+) \| ([`A-Z_, ]+) \|", RECORDS, re.MULTILINE)
+    named = [
+        pair for numbers, names in rows for pair in zip(numbers.split(", "), re.findall(r"[A-Z_]+", names), strict=True)
+    ]
+    assert len(named) >= 24
+    assert named == [(str(int(Code[name])), name) for _, name in named]
 
 
 def test_paths_in_the_layout_exist() -> None:

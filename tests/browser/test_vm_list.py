@@ -18,16 +18,19 @@ pytestmark = pytest.mark.browser
 
 MENU = [
     "Run",
+    "Run once…",
     "Resume",
     "Suspend",
     "Shut down",
     "Reboot",
     "Console",
     "Edit",
+    "Pending changes…",
     "Operations",
     "Events",
     "Power off",
     "Power cycle",
+    "Remove",
 ]
 
 
@@ -207,7 +210,7 @@ def test_a_viewer_is_offered_no_action(open_page: OpenPage, viewer: User, vm: Vi
     select(page, vm)
     assert page.locator("#vm_toolbar .portal-toolbar__item").count() == 0
     page.get_by_role("button", name="Actions on web01").click()
-    assert menu_items(page) == ["Operations", "Events"]
+    assert menu_items(page) == ["Pending changes…", "Operations", "Events"]
 
 
 def test_a_narrow_window_needs_no_sideways_scrolling(open_page: OpenPage, admin: User, make_vm: MakeVm) -> None:

@@ -1,16 +1,15 @@
 """Each demo guest, really booted, does what it says when it is asked to go down."""
 
-import struct
 import time
-import zlib
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import libvirt
+import libvirt_qemu
 import pytest
 from lxml import etree
 
 from tests.support.guests import BootedGuest, BootGuest
+from tests.support.pictures import colours
 from vms.demo.guests import DemoGuest, Temper
 from vms.demo.provision import agent_connected
 
@@ -69,7 +68,8 @@ def test_slow_goes_down_20_seconds_after_the_first_request(boot_guest: BootGuest
     guest.domain.shutdownFlags(BUTTON)
     guest.wait_said("asked to halt: already going down")
     guest.wait_said("going down now", 40.0)
-    assert 18.0 < time.monotonic() - asked < 24.0
+    # Its clock is an emulated one: on a busy machine its 20 s take longer, but never less.
+    assert time.monotonic() - asked > 18.0
     guest.wait_down(OBEYS_WITHIN)
 
 
@@ -95,9 +95,64 @@ def test_tempers_can_be_combined(boot_guest: BootGuest) -> None:
     assert guest.is_running()
 
 
+def test_an_agent_that_drops_is_gone_after_the_first_request(boot_guest: BootGuest) -> None:
+    guest = boot_guest(DemoGuest("drop", "Loses its agent.", Temper(agent="drop")))
+    ask(guest, AGENT)
+    guest.wait_said("guest agent asked to halt: ignored")
+    guest.wait(lambda: not agent_connected(guest.domain), "its agent is gone", OBEYS_WITHIN)
+    assert guest.is_running()
+    guest.domain.shutdownFlags(BUTTON)
+    guest.wait_down(OBEYS_WITHIN)
+
+
+def test_an_agent_may_answer_late(boot_guest: BootGuest) -> None:
+    guest = boot_guest(DemoGuest("late", "Its agent is slow.", Temper(answers=4)))
+    guest.wait(lambda: not _agent_answers(guest, within=2), "its agent stands still", OBEYS_WITHIN)
+    guest.wait_said("the guest agent answers after 4 s")
+    guest.wait(lambda: _agent_answers(guest, within=10), "it answers", 30.0)
+
+
+@pytest.mark.parametrize("on_crash", ["destroy", "preserve"])
+def test_a_guest_that_panics_is_down_or_preserved(boot_guest: BootGuest, on_crash: str) -> None:
+    guest = boot_guest(DemoGuest("panics", "Panics when told to halt.", Temper(halt="panic")), on_crash=on_crash)
+    ask(guest, BUTTON)
+    guest.wait_said("power button asked to halt: disobeyed: panic")
+    state, reason = (
+        (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_CRASHED)
+        if on_crash == "destroy"
+        else (libvirt.VIR_DOMAIN_CRASHED, libvirt.VIR_DOMAIN_CRASHED_PANICKED)
+    )
+    guest.wait(lambda: guest.domain.state() == [state, reason], "it has crashed", OBEYS_WITHIN)
+
+
+def test_a_guest_may_hang_as_it_boots(boot_guest: BootGuest) -> None:
+    guest = boot_guest(DemoGuest("hangs", "Never comes up.", Temper(boot="hang")), wait=False)
+    guest.wait_said("hangs as it boots", 90)
+    guest.domain.shutdownFlags(BUTTON)
+    assert not agent_connected(guest.domain)
+    assert guest.is_running()
+
+
+def test_a_guest_may_panic_as_it_boots(boot_guest: BootGuest) -> None:
+    guest = boot_guest(DemoGuest("dies", "Never comes up.", Temper(boot="panic")), wait=False)
+    guest.wait_down(90)
+    assert "panics as it boots" in guest.serial()
+    assert guest.domain.state() == [libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_CRASHED]
+
+
+def test_the_first_presses_may_be_lost(boot_guest: BootGuest) -> None:
+    guest = boot_guest(DemoGuest("deaf", "Hard of hearing.", Temper(agent="off", deaf=3), agent_channel=False))
+    for presses in (1, 2, 3):
+        guest.domain.shutdownFlags(BUTTON)
+        guest.wait_said("power button asked to halt: ignored", times=presses)
+    guest.domain.shutdownFlags(BUTTON)
+    guest.wait_said("power button asked to halt: obeyed")
+    guest.wait_down(OBEYS_WITHIN)
+
+
 def test_the_agent_can_ask_for_a_reboot(boot_guest: BootGuest) -> None:
     guest = boot_guest("obedient")
-    guest.domain.reboot(libvirt.VIR_DOMAIN_REBOOT_GUEST_AGENT)
+    guest.restart_by_agent()
     guest.wait_ready(runs=2)
     assert "guest agent asked to reboot: obeyed" in guest.serial()
     assert guest.is_running()
@@ -108,9 +163,9 @@ def test_the_screen_shows_text_and_what_was_asked(boot_guest: BootGuest) -> None
 
     def inked() -> int:
         """Pixels of text and lines, 0 before the guest has made the screen its own blue."""
-        colours = _colours(_screenshot(guest))
-        (red, green, blue), ground = colours.most_common(1)[0]
-        return colours.total() - ground if blue > 128 and red == green == 0 and len(colours) > 3 else 0
+        seen = colours(_screenshot(guest))
+        (red, green, blue), ground = seen.most_common(1)[0]
+        return seen.total() - ground if blue > 128 and red == green == 0 and len(seen) > 3 else 0
 
     guest.wait(lambda: inked() > 4_000, "its screen shows text", 20.0)
     before = inked()
@@ -134,9 +189,9 @@ def test_guests_outlive_their_libvirtd_and_are_found_again(boot_guest: BootGuest
     guest.wait_down(OBEYS_WITHIN)
 
 
-def _agent_answers(guest: BootedGuest) -> bool:
+def _agent_answers(guest: BootedGuest, within: int = 5) -> bool:
     try:
-        return bool(guest.domain.getTime())
+        return bool(libvirt_qemu.qemuAgentCommand(guest.domain, '{"execute": "guest-ping"}', within, 0))
     except libvirt.libvirtError:
         return False
 
@@ -151,35 +206,3 @@ def _screenshot(guest: BootedGuest) -> bytes:
         data += chunk
     stream.finish()
     return data
-
-
-def _colours(png: bytes) -> Counter[tuple[int, ...]]:
-    """How many pixels there are of each colour (red, green, blue) in an 8-bit RGB picture."""
-    assert png.startswith(b"\x89PNG\r\n\x1a\n")
-    width, height, depth, colour = struct.unpack_from(">IIBB", png, 16)
-    assert (depth, colour) == (8, 2), "8-bit RGB"
-    offset, packed = 8, b""
-    while offset < len(png):
-        (length,) = struct.unpack_from(">I", png, offset)
-        if png[offset + 4 : offset + 8] == b"IDAT":
-            packed += png[offset + 8 : offset + 8 + length]
-        offset += length + 12
-    rows = zlib.decompress(packed)
-    size = width * 3
-    previous = bytes(size)
-    colours: Counter[tuple[int, ...]] = Counter()
-    for start in range(0, height * (size + 1), size + 1):
-        previous = _unfiltered(rows[start], rows[start + 1 : start + 1 + size], previous)
-        colours.update(zip(*(previous[channel::3] for channel in range(3)), strict=True))
-    return colours
-
-
-def _unfiltered(kind: int, row: bytes, above: bytes) -> bytes:
-    """One PNG row (RFC 2083 section 6) with its filter undone, for three bytes per pixel."""
-    result = bytearray(row)
-    for index, up in enumerate(above):
-        left, corner = (result[index - 3], above[index - 3]) if index >= 3 else (0, 0)
-        estimate = left + up - corner
-        nearest = min((left, up, corner), key=lambda value: abs(estimate - value))
-        result[index] = (result[index] + (0, left, up, (left + up) // 2, nearest)[kind]) & 0xFF
-    return bytes(result)

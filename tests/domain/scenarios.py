@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.domain.simulator import Driver, Person, accepted, policy_of
 from tests.domain.toy import Ear, Hand, Temper, Vm
 from vms.domain.observation import DomainState
 from vms.domain.operation import Failure, Outcome, StepKind
 from vms.domain.power import Action
+from vms.domain.run_options import AS_STORED, RunOptions
 
 _OBEDIENT = Temper()
 
@@ -40,7 +41,11 @@ class Scenario:
     hands: tuple[tuple[float, Hand], ...] = ()
     people: tuple[tuple[float, Person], ...] = ()
     away: tuple[float, float] = (0, 0)
+    inside: bool = False
+    deaf: bool = False
+    options: RunOptions = AS_STORED
     rows: tuple[int, ...] = ()
+    disks: tuple[str, ...] = ()
 
     def driver(self, dies_at: Collection[int] = (), *, recovery: float = 1) -> Driver:
         vm = Vm(
@@ -53,8 +58,9 @@ class Scenario:
         )
         for at, hand in self.hands:
             vm.later(at, lambda hand=hand: vm.hand(hand))  # type: ignore[misc]
-        op = accepted(self.action, policy_of(force=self.force, delay=self.delay))
-        return Driver(vm, op, dies_at=dies_at, recovery=recovery, people=self.people)
+        op = accepted(self.action, policy_of(force=self.force, delay=self.delay), inside=self.inside)
+        op = replace(op, options=self.options, disks=self.disks)
+        return Driver(vm, op, dies_at=dies_at, recovery=recovery, deaf=self.deaf, people=self.people)
 
 
 _O, _A, _F, _P = Outcome, Action, Failure, Person
@@ -134,6 +140,55 @@ SCENARIOS = (
     Scenario("a guest that resets when told to halt is started once", _A.REBOOT,
              "0 prepare, 0 ask_agent, 1 start",
              4, _O.CLEAN_AGENT, temper=_RESETS, rows=(16,)),
+    # Restart inside the guest
+    Scenario("a guest is restarted inside", _A.REBOOT,
+             "0 prepare, 0 ask_restart",
+             4, _O.GUEST_REBOOTED, inside=True, rows=(16,)),
+    Scenario("a restart that nobody heard of shows in the agent that left and came back", _A.REBOOT,
+             "0 prepare, 0 ask_restart",
+             4, _O.GUEST_REBOOTED, inside=True, deaf=True),
+    Scenario("a guest that halts when told to restart is started again", _A.REBOOT,
+             "0 prepare, 0 ask_restart, 1 start",
+             4, _O.CLEAN_AGENT, temper=Temper(halts=True), inside=True, rows=(16,)),
+    Scenario("without an agent a restart inside becomes shut down and run", _A.REBOOT,
+             "0 prepare, 0 prepare, 0 press_button, 1 start",
+             1, _O.CLEAN_ACPI, temper=_ACPI, inside=True),
+    Scenario("an agent that refuses to restart is not waited for", _A.REBOOT,
+             "0 prepare, 0 ask_restart failed, 0 prepare, 0 ask_agent failed, 0 press_button, 1 start",
+             4, _O.CLEAN_ACPI, temper=Temper(Ear.REFUSES), inside=True),
+    Scenario("a stubborn guest that is to restart inside is given up on", _A.REBOOT,
+             "0 prepare, 0 ask_restart",
+             15, _O.GAVE_UP, temper=_STUBBORN, inside=True, rows=(1, 4)),
+    Scenario("a stubborn guest that is to restart inside is powered off and started again", _A.REBOOT,
+             "0 prepare, 0 ask_restart, 15 destroy, 15 start",
+             18, _O.FORCED, temper=_STUBBORN, force=True, inside=True, rows=(2, 4)),
+    Scenario("a restart inside that is cancelled leaves the guest alone", _A.REBOOT,
+             "0 prepare, 0 ask_restart",
+             9, _O.CANCELLED, temper=_STUBBORN, inside=True, people=((9, _P.CANCEL),), rows=(9,)),
+    Scenario("a guest that panics when told to halt is down, but not clean", _A.SHUT_DOWN,
+             "0 prepare, 0 ask_agent",
+             1, _O.DONE, temper=Temper(panics=True)),
+    Scenario("a guest that panics when told to halt is started again", _A.REBOOT,
+             "0 prepare, 0 ask_agent, 1 start",
+             4, _O.DONE, temper=Temper(panics=True)),
+    Scenario("a guest that panics and is preserved is waited for as a paused one, and given up on", _A.REBOOT,
+             "0 prepare, 0 ask_agent, 7.5 press_button, 15 relent",
+             15, _O.GAVE_UP, temper=Temper(panics=True, preserved=True), rows=(1, 20)),
+    Scenario("a guest that panics and is preserved is powered off where force is on", _A.REBOOT,
+             "0 prepare, 0 ask_agent, 7.5 press_button, 15 destroy, 15 start",
+             18, _O.FORCED, temper=Temper(panics=True, preserved=True), force=True, rows=(2, 20)),
+    Scenario("a guest that loses three presses hears the fourth", _A.REBOOT,
+             "0 prepare, 0 press_button, 10 press_button, 20 press_button, 30 press_button, 31 start",
+             31, _O.CLEAN_ACPI, temper=Temper(agent=None, lost_presses=3), delay=40, rows=(5,)),
+    Scenario("an agent that answers too late is not waited for", _A.REBOOT,
+             "0 prepare, 0 ask_agent failed, 0 press_button, 1 start",
+             4, _O.CLEAN_ACPI, temper=Temper(Ear.HEARS_LATE), rows=(5,)),
+    Scenario("a guest that obeys an agent that answered too late has gone down", _A.REBOOT,
+             "0 prepare, 0 ask_agent failed, 0 press_button, 7 start",
+             10, _O.CLEAN_ACPI, temper=Temper(Ear.HEARS_LATE, Ear.IGNORES), rows=(5,)),
+    Scenario("a guest that hangs as it boots counts as up after a minute", _A.REBOOT,
+             "0 prepare, 0 ask_agent, 1 start",
+             61, _O.CLEAN_AGENT, temper=Temper(boots=_NEVER), rows=(35,)),
     # Power off, power cycle
     Scenario("power off asks nobody", _A.POWER_OFF,
              "0 prepare, 0 destroy",
@@ -178,6 +233,13 @@ SCENARIOS = (
     Scenario("suspend that the host refuses fails and leaves the VM up", _A.SUSPEND,
              "0 save failed",
              0, _O.FAILED, _F.SAVE_FAILED, faults={StepKind.SAVE: _NEVER}),
+    Scenario("a run once that finds the VM started by another hand has failed", _A.RUN_ONCE,
+             "0 start no effect",
+             0, _O.FAILED, _F.STARTED_ELSEWHERE, state=DomainState.DOWN, meddling={StepKind.START: Hand.START},
+             options=RunOptions(kernel="/vmlinuz"), rows=(18,)),
+    Scenario("a run once of a VM that runs has failed", _A.RUN_ONCE,
+             "",
+             0, _O.FAILED, _F.STARTED_ELSEWHERE),
     # Calls that fail
     Scenario("a start that fails twice is tried again with growing gaps", _A.REBOOT,
              "0 prepare, 0 ask_agent, 1 start failed, 2 start failed, 4 start",
@@ -229,6 +291,40 @@ SCENARIOS = (
     Scenario("a VM suspended by another hand is suspended", _A.SUSPEND,
              "",
              0, _O.OTHER_HAND, state=DomainState.DOWN, managed_save=True),
+    # Removal
+    Scenario("remove undefines a VM and keeps its disks", _A.REMOVE,
+             "0 undefine",
+             0, _O.DONE, state=DomainState.DOWN),
+    Scenario("the chosen disks go once the VM is undefined", _A.REMOVE,
+             "0 undefine, 0 remove_disk, 0 remove_disk",
+             0, _O.DONE, state=DomainState.DOWN, disks=("/a", "/b")),
+    Scenario("a removal that fails twice is tried again", _A.REMOVE,
+             "0 undefine failed, 1 undefine failed, 3 undefine, 3 remove_disk",
+             3, _O.DONE, state=DomainState.DOWN, disks=("/a",), faults={StepKind.UNDEFINE: 2}),
+    Scenario("a removal that always fails touches no disk", _A.REMOVE,
+             "0 undefine failed, 1 undefine failed, 3 undefine failed, 7 undefine failed, "
+             "15 undefine failed, 31 undefine failed",
+             31, _O.FAILED, _F.UNDEFINE_FAILED, state=DomainState.DOWN, disks=("/a",),
+             faults={StepKind.UNDEFINE: _NEVER}),
+    Scenario("disks that cannot be removed are tried three times each and left", _A.REMOVE,
+             "0 undefine, 0 remove_disk failed, 0 remove_disk failed, 1 remove_disk failed, 1 remove_disk failed, "
+             "3 remove_disk failed, 3 remove_disk failed",
+             3, _O.FAILED, _F.DISKS_LEFT, state=DomainState.DOWN, disks=("/a", "/b"),
+             faults={StepKind.REMOVE_DISK: _NEVER}),
+    Scenario("a VM that somebody starts meanwhile is not removed", _A.REMOVE,
+             "0 undefine failed",
+             0, _O.FAILED, _F.NOT_DOWN, state=DomainState.DOWN, disks=("/a",),
+             meddling={StepKind.UNDEFINE: Hand.START}),
+    Scenario("a VM that somebody suspended is not removed", _A.REMOVE,
+             "",
+             0, _O.FAILED, _F.SAVED_ELSEWHERE, state=DomainState.DOWN, managed_save=True, disks=("/a",)),
+    Scenario("a VM that is defined again keeps the disks that are left", _A.REMOVE,
+             "0 undefine, 0 remove_disk failed",
+             0, _O.FAILED, _F.DEFINED_AGAIN, state=DomainState.DOWN, disks=("/a", "/b"),
+             meddling={StepKind.REMOVE_DISK: Hand.DEFINE}),
+    Scenario("a host that is away for a while delays the removal of disks", _A.REMOVE,
+             "12 undefine, 12 remove_disk",
+             12, _O.DONE, state=DomainState.DOWN, disks=("/a",), away=(0, 11), rows=(29,)),
     # People
     Scenario("a cancelled reboot relents and a guest that goes down later stays down", _A.REBOOT,
              "0 prepare, 0 ask_agent, 7.5 press_button, 9 relent",
@@ -236,6 +332,12 @@ SCENARIOS = (
     Scenario("force now powers off at once", _A.REBOOT,
              "0 prepare, 0 ask_agent, 7 destroy, 7 start",
              10, _O.FORCED, temper=_STUBBORN, people=((7, _P.FORCE_NOW),), rows=(8, 9)),
+    Scenario("a guest that is to be forced before it was asked is not asked", _A.REBOOT,
+             "0 prepare, 0 destroy, 0 start",
+             3, _O.FORCED, temper=_STUBBORN, people=((0, _P.FORCE_NOW),), rows=(9,)),
+    Scenario("who is given more time after all, before being asked, gets just that", _A.REBOOT,
+             "0 prepare, 0 ask_agent, 15 press_button, 20 destroy, 20 start",
+             23, _O.FORCED, temper=_STUBBORN, delay=30, people=((0, _P.FORCE_NOW), (0, _P.EXTEND)), rows=(9,)),
     Scenario("an extended delay is waited to its end", _A.REBOOT,
              "0 prepare, 0 ask_agent, 7.5 press_button, 17.5 press_button, 22 start",
              25, _O.CLEAN_ACPI, temper=Temper(takes=22), people=((7, _P.EXTEND),), rows=(9,)),

@@ -13,14 +13,24 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from tests.domain.toy import ToyError, Unreachable, Vm
-from vms.domain.decide import Call, Finish, Move, Note, Wait, decide, decide_gone, decide_unreachable
+from vms.domain.decide import (
+    Call,
+    Finish,
+    Move,
+    Note,
+    Wait,
+    decide,
+    decide_gone,
+    decide_heard_start,
+    decide_unreachable,
+)
 from vms.domain.operation import TRANSITIONS, Failure, Operation, Outcome, Stage, Step, StepKind, hard_deadline
 from vms.domain.policy import Origin, Policy
 from vms.domain.power import GRACEFUL_ACTIONS, Action
 
 EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
 #: Calls that the hypervisor may still carry out after the worker that sent them has died, and how much later it does.
-LATE_CALLS = frozenset({StepKind.DESTROY, StepKind.START, StepKind.SAVE})
+LATE_CALLS = frozenset({StepKind.DESTROY, StepKind.START, StepKind.SAVE, StepKind.UNDEFINE, StepKind.REMOVE_DISK})
 LATE_BY = 3.0
 
 
@@ -62,10 +72,13 @@ def policy_of(*, force: bool, delay: int) -> Policy:
     return Policy(force, delay, Origin.VM, Origin.VM)
 
 
-def accepted(action: Action, policy: Policy | None = None) -> Operation:
+def accepted(
+    action: Action, policy: Policy | None = None, *, inside: bool = False, disks: tuple[str, ...] = ()
+) -> Operation:
     """Return an operation as it is when it was just accepted."""
     policy = policy if action in GRACEFUL_ACTIONS else None
-    return Operation(action, Stage.ACCEPTED, hard_deadline(action, policy, EPOCH), policy)
+    deadline = hard_deadline(action, policy, EPOCH)
+    return Operation(action, Stage.ACCEPTED, deadline, policy, inside=inside and action is Action.REBOOT, disks=disks)
 
 
 @dataclass
@@ -75,7 +88,8 @@ class Driver:
     Attributes:
         dies_at: Numbers of the boundaries, counted over the whole life of the operation, at which the worker dies.
         recovery: Seconds until another worker goes on.
-        deaf: No event of the VM arrives; only the operation's own wake-ups.
+        deaf: No event of the VM arrives; only the operation's own wake-ups. Otherwise somebody hears, also while no
+            worker lives.
         people: What persons do to the operation, and when.
     """
 
@@ -93,7 +107,7 @@ class Driver:
 
     def run(self) -> Driver:
         """Go on until the operation has ended."""
-        self._people = sorted(self.people)
+        self._people = sorted(self.people, key=lambda person: person[0])
         self._advance(0)
         for _ in range(1000):
             if self.op.stage is Stage.ENDED:
@@ -101,7 +115,9 @@ class Driver:
             try:
                 self._go_on()
             except _Died:
+                died_at = self.now
                 self._advance(self.now + self.recovery)
+                self._hear_since(died_at)
         raise AssertionError(f"it does not end: {self.moves[-5:]}")
 
     @property
@@ -114,28 +130,46 @@ class Driver:
 
     def _advance(self, to: float) -> None:
         self.now = to
+        resets = self.vm.resets
         self.vm.advance(to)
+        if self.vm.resets > resets and not self.deaf and self.op.inside and self.op.stage is Stage.WAITING:
+            step = Step(StepKind.GUEST_RESET, moment(to), moment(to), ok=True)
+            self.op = replace(self.op, steps=(*self.op.steps, step))
         while self._people and self._people[0][0] <= to:
             self._person(self._people.pop(0)[1])
 
+    def _hear_since(self, at: float) -> None:
+        """Take note of the starts that were told of while no worker lived."""
+        for started_at in () if self.deaf else [start for start in self.vm.started if start >= at]:
+            note = decide_heard_start(self.op, moment(started_at))
+            if note is not None:
+                self._note(note, started_at)
+
     def _person(self, person: Person) -> None:
-        op = self.op
-        if op.stage not in (Stage.ACCEPTED, Stage.WAITING) or op.policy is None:
+        op, policy, now = self.op, self.op.policy, moment(self.now)
+        if op.stage not in (Stage.ACCEPTED, Stage.WAITING) or policy is None:
             return
+        self.op = op = replace(op, steps=(*op.steps, Step(StepKind(person), now, now, ok=True)))
         match person:
             case Person.CANCEL:
                 self.op = replace(op, cancel_requested=True)
             case Person.FORCE_NOW:
-                self.op = replace(op, policy=replace(op.policy, force=True, delay=0))
-            case Person.EXTEND if op.deadline_at is not None:
-                more = timedelta(seconds=20)
-                self.op = replace(op, deadline_at=op.deadline_at + more, hard_deadline_at=op.hard_deadline_at + more)
+                self.op = replace(op, policy=replace(policy, force=True), deadline_at=now)
+            case Person.EXTEND:
+                self.op = self._extended(op, policy)
+
+    def _extended(self, op: Operation, policy: Policy) -> Operation:
+        more = timedelta(seconds=20)
+        op = replace(op, hard_deadline_at=op.hard_deadline_at + more)
+        if op.deadline_at is None:
+            return replace(op, policy=replace(policy, delay=policy.delay + 20))
+        return replace(op, deadline_at=op.deadline_at + more)
 
     def _look(self) -> Move:
         if not self.vm.reachable:
             return decide_unreachable(self.op, moment(self.now))
         if not self.vm.defined:
-            return decide_gone()
+            return decide_gone(self.op, moment(self.now))
         return decide(self.op, self.vm.observe(), moment(self.now))
 
     def _go_on(self) -> None:
@@ -149,14 +183,18 @@ class Driver:
             case Call():
                 self._call(move)
             case Note():
-                assert move.stage in TRANSITIONS[self.op.stage]
-                steps = (*self.op.steps, Step(move.kind, moment(self.now), moment(self.now), ok=True))
-                down = move.brought_down or self.op.brought_down
-                self.op = replace(self.op, stage=move.stage, steps=steps, brought_down=down)
+                self._note(move, self.now)
             case Finish():
                 assert Stage.ENDED in TRANSITIONS[self.op.stage]
                 self.op = replace(self.op, stage=Stage.ENDED)
                 self.outcome, self.failure = move.outcome, move.failure
+
+    def _note(self, move: Note, at: float) -> None:
+        assert move.stage is self.op.stage or move.stage in TRANSITIONS[self.op.stage]
+        steps = (*self.op.steps, Step(move.kind, moment(at), moment(at), ok=True))
+        down = move.brought_down or self.op.brought_down
+        inside = self.op.inside and not move.falls_back
+        self.op = replace(self.op, stage=move.stage, steps=steps, brought_down=down, inside=inside)
 
     def _wait(self, until: float) -> None:
         assert until > self.now, f"it waits for a moment that has passed: {self.moves[-1]}"
@@ -168,16 +206,15 @@ class Driver:
         assert move.stage is self.op.stage or move.stage in TRANSITIONS[self.op.stage]
         at, op = moment(self.now), self.op
         if move.starts_delay and op.policy is not None:
-            deadline = at + timedelta(seconds=op.policy.delay)
-            op = replace(op, deadline_at=deadline, hard_deadline_at=hard_deadline(op.action, op.policy, at))
-        self.op = op = replace(op, stage=move.stage, steps=(*op.steps, Step(move.kind, at)))
+            op = self._with_delay_from(op, op.policy, at)
+        self.op = op = replace(op, stage=move.stage, steps=(*op.steps, Step(move.kind, at, target=move.target)))
         self._boundary(Boundary.WRITTEN)
         if move.kind in LATE_CALLS:
             self._boundary(Boundary.SENT)
         token = f"token-{len(op.steps)}" if move.kind is StepKind.PREPARE else op.run_token
         ok, answer = True, None
         try:
-            answer = self.vm.call(move.kind, token, arm=op.graceful)
+            answer = self.vm.call(move.kind, token, arm=op.graceful and not op.inside, target=move.target)
         except ToyError:
             ok = False
         except Unreachable:
@@ -185,7 +222,20 @@ class Driver:
             return
         self._boundary(Boundary.CARRIED_OUT)
         answered = replace(op.steps[-1], answered_at=at, ok=ok)
-        self.op = replace(op, run_token=answer or op.run_token, steps=(*op.steps[:-1], answered))
+        self.op = replace(op, run_token=op.run_token or answer, steps=(*op.steps[:-1], answered))
+
+    @staticmethod
+    def _with_delay_from(op: Operation, policy: Policy, at: datetime) -> Operation:
+        if op.deadline_at is None:
+            deadline = at + timedelta(seconds=policy.delay)
+            return replace(op, asked_at=at, deadline_at=deadline, hard_deadline_at=hard_deadline(op.action, policy, at))
+        if op.asked_at is None:
+            hard = max(op.hard_deadline_at, hard_deadline(op.action, None, op.deadline_at))
+            return replace(op, asked_at=at, hard_deadline_at=hard)
+        later = at - op.asked_at
+        return replace(
+            op, asked_at=at, deadline_at=op.deadline_at + later, hard_deadline_at=op.hard_deadline_at + later
+        )
 
     def _boundary(self, boundary: Boundary) -> None:
         number = len(self.boundaries)
@@ -193,10 +243,10 @@ class Driver:
         if number not in self.dies_at:
             return
         if boundary is Boundary.SENT:
-            kind, token = self.op.steps[-1].kind, self.op.run_token
-            self.vm.later(self.now + LATE_BY, lambda: self._arrive_late(kind, token))
+            step, token = self.op.steps[-1], self.op.run_token
+            self.vm.later(self.now + LATE_BY, lambda: self._arrive_late(step, token))
         raise _Died
 
-    def _arrive_late(self, kind: StepKind, token: str | None) -> None:
+    def _arrive_late(self, step: Step, token: str | None) -> None:
         with suppress(ToyError, Unreachable):
-            self.vm.call(kind, token)
+            self.vm.call(step.kind, token, target=step.target)

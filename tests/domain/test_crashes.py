@@ -11,11 +11,21 @@ from itertools import count
 import pytest
 
 from tests.domain.scenarios import SCENARIOS, Scenario
-from tests.domain.simulator import Driver
-from vms.domain.operation import Outcome, StepKind
+from tests.domain.simulator import Boundary, Driver
+from tests.domain.toy import Hand
+from vms.domain.operation import Failure, Outcome, StepKind
+from vms.domain.power import Action
 
 #: Calls that must not happen once more than in a life without a crash.
-ONCE = (StepKind.DESTROY, StepKind.START, StepKind.SAVE, StepKind.RESUME, StepKind.DISCARD_MEMORY)
+ONCE = (
+    StepKind.DESTROY,
+    StepKind.START,
+    StepKind.SAVE,
+    StepKind.RESUME,
+    StepKind.DISCARD_MEMORY,
+    StepKind.UNDEFINE,
+    StepKind.REMOVE_DISK,
+)
 STORIES = [pytest.param(story, id=story.name, marks=pytest.mark.behaviour(25, 26, *story.rows)) for story in SCENARIOS]
 
 
@@ -29,6 +39,8 @@ def end(done: Driver) -> tuple[object, ...]:
         vm.state,
         vm.runs,
         vm.managed_save,
+        vm.defined,
+        vm.disks,
         vm.armed and done.outcome is not Outcome.FAILED,
     )
 
@@ -69,7 +81,24 @@ def test_two_workers_that_die_change_nothing(story: Scenario) -> None:
             assert end(done) == expected, tell(story, done, first, second)
 
 
-@pytest.mark.parametrize("story", STORIES)
+@pytest.mark.behaviour(25)
+def test_a_start_that_worked_is_not_sent_again_when_its_vm_went_down_before_anybody_looked() -> None:
+    """The worker dies in the start call; somebody hears the VM start; its guest halts before the next worker looks."""
+    story = Scenario("", Action.REBOOT, "", 0, Outcome.FAILED, hands=((4, Hand.HALT),))
+
+    def died_in_the_start(number: int) -> Driver | None:
+        done = crashed_at(story, number, recovery=10)
+        assert done is not None, "the start call was not found"
+        lost = [step for step in done.op.all(StepKind.START) if step.answered_at is None]
+        return done if lost and done.boundaries[number] is Boundary.CARRIED_OUT else None
+
+    done = next(filter(None, map(died_in_the_start, count())))
+    assert (done.outcome, done.failure) == (Outcome.FAILED, Failure.WENT_DOWN_AGAIN)
+    assert [called.kind for called in done.vm.log if called.kind is StepKind.START] == [StepKind.START]
+
+
+# A restart inside the guest of which nobody heard, with nobody looking either, leaves no trace at the hypervisor.
+@pytest.mark.parametrize("story", [story for story in STORIES if not story.values[0].deaf])  # type: ignore[union-attr]
 def test_a_worker_that_is_replaced_late_changes_nothing_but_which_ask_is_named(story: Scenario) -> None:
     """A worker that goes on long after finds several asks due at once; the last of them gets the credit."""
     clean = {Outcome.CLEAN_AGENT, Outcome.CLEAN_ACPI}

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.domain.simulator import LATE_BY, Driver, Person, accepted, policy_of, seconds
 from tests.domain.toy import Ear, Hand, Temper, Vm
-from vms.domain.decide import MAX_UNANSWERED_ASKS, RETRY_GAPS, Call, Finish, Note
+from vms.domain.decide import Call, Finish, Note
+from vms.domain.decide.pace import MAX_UNANSWERED_ASKS, RETRY_GAPS
 from vms.domain.observation import DomainState
 from vms.domain.operation import SUCCESSES, TRANSITIONS, Failure, Outcome, Stage, StepKind
 from vms.domain.power import FORCEFUL_ACTIONS, GRACEFUL_ACTIONS, Action
@@ -28,6 +29,9 @@ tempers = st.builds(
     boots=st.sampled_from([0, 2, 30, 90]),
     agent_late=st.sampled_from([0, 0, 1, 12]),
     resets=st.booleans(),
+    panics=st.booleans(),
+    preserved=st.booleans(),
+    lost_presses=st.sampled_from([0, 0, 3]),
     agent_leaves=st.booleans(),
     saves=st.sampled_from([0, 4]),
 )
@@ -36,7 +40,9 @@ policies = st.builds(
     st.booleans(),
     st.sampled_from([0, 1, 7, 15, 30]),
 )
-troubles = st.sampled_from([StepKind.PREPARE, StepKind.DESTROY, StepKind.START, StepKind.SAVE])
+troubles = st.sampled_from(
+    [StepKind.PREPARE, StepKind.DESTROY, StepKind.START, StepKind.SAVE, StepKind.UNDEFINE, StepKind.REMOVE_DISK]
+)
 away = st.one_of(
     st.just((0.0, 0.0)), st.tuples(times, st.sampled_from([0.5, 10, 1000])).map(lambda span: (span[0], sum(span)))
 )
@@ -59,7 +65,9 @@ def lives(draw: st.DrawFn, *, actions: list[Action] = list(Action), hands: bool 
         vm.later(at, later_hand(vm, hand))
     return Driver(
         vm,
-        accepted(draw(st.sampled_from(actions)), draw(policies)),
+        accepted(
+            draw(st.sampled_from(actions)), draw(policies), disks=draw(st.sampled_from([(), ("/a",), ("/a", "/b")]))
+        ),
         dies_at=draw(st.sets(st.integers(0, 25), max_size=4)),
         recovery=draw(st.sampled_from([0.1, 1, 6, 40])),
         deaf=draw(st.booleans()),
@@ -115,7 +123,8 @@ def test_a_graceful_action_never_powers_off_without_force(life: Driver) -> None:
     if not policy.force:
         assert not destroys
         assert not [called for called in done.vm.log if called.kind is StepKind.DESTROY]
-    if destroys and was_forced and policy.delay and done.vm.temper.button is not None:
+    said_so = done.op.last(StepKind.FORCE_NOW) is not None
+    if destroys and was_forced and not said_so and policy.delay and done.vm.temper.button is not None:
         assert done.op.asked_at is not None
         assert (destroys[0].at - done.op.asked_at).total_seconds() >= policy.delay
 
@@ -188,3 +197,17 @@ def test_a_reboot_that_nobody_disturbs_ends_by_its_policy_whatever_dies(life: Dr
         assert done.effective(StepKind.START) == [StepKind.START]
         assert done.vm.runs == 2
         assert (done.outcome is Outcome.FORCED) == bool(done.effective(StepKind.DESTROY))
+
+
+@often
+@given(lives())
+def test_no_disk_goes_but_the_chosen_ones_of_a_vm_that_was_removed(life: Driver) -> None:
+    chosen = set(life.op.disks)
+    done = life.run()
+    lost = {"/a", "/b"} - done.vm.disks
+    assert lost <= chosen
+    if lost:
+        assert done.op.action is Action.REMOVE
+        assert done.op.last(StepKind.UNDEFINE) is not None
+    if done.op.action is Action.REMOVE and done.outcome is Outcome.DONE:
+        assert lost == chosen

@@ -11,20 +11,18 @@ from tests.domain.simulator import Driver, accepted, policy_of
 from tests.domain.toy import Ear, Temper, Vm
 from vms.domain.errors import PolicyError
 from vms.domain.observation import DomainState, Observation
+from vms.domain.plan import PlanKind, Situation, Subject, plan, power_down_ladder
 from vms.domain.policy import (
     FACTORY_DELAY,
     FACTORY_FORCE,
     Origin,
-    PlanKind,
     Policy,
     Setting,
     check_delay,
     check_vm_setting,
     effective,
-    plan,
-    power_down_ladder,
 )
-from vms.domain.power import Action
+from vms.domain.power import Action, VmStatus
 
 DEFAULT = Setting(force=False, delay=60)
 
@@ -162,8 +160,8 @@ def test_the_ladder_says_who_is_asked_when_and_what_happens_at_the_delay(
     assert " ".join(f"{step.kind}@{step.after}" for step in ladder) == steps
 
     seen = Observation(DomainState.RUNNING, agent_connected=agent == "yes", acpi=acpi == "yes")
-    assert plan(Action.SHUT_DOWN, policy, seen).steps == ladder
-    reboot = plan(Action.REBOOT, policy, seen)
+    assert plan(Action.SHUT_DOWN, policy, Situation(seen)).steps == ladder
+    reboot = plan(Action.REBOOT, policy, Situation(seen))
     refused = ladder[-1].kind is PlanKind.REFUSED
     assert reboot.possible is not refused
     assert [step.kind for step in reboot.steps[len(ladder) :]] == ([] if refused else [PlanKind.START])
@@ -179,7 +177,7 @@ def test_a_stubborn_guest_gets_what_the_plan_says_when_the_plan_says(
 ) -> None:
     vm = Vm(Temper(agent, acpi))
     policy = policy_of(force=force, delay=delay)
-    planned = plan(Action.SHUT_DOWN, policy, vm.observe()).steps
+    planned = plan(Action.SHUT_DOWN, policy, Situation(vm.observe())).steps
     done = Driver(vm, accepted(Action.SHUT_DOWN, policy)).run()
 
     said = {step.kind: step.after for step in planned}
@@ -213,22 +211,24 @@ def test_a_stubborn_guest_gets_what_the_plan_says_when_the_plan_says(
 def test_an_action_that_asks_no_guest_plans_without_a_policy(
     action: Action, seen: Observation, steps: list[str]
 ) -> None:
-    planned = plan(action, None, seen)
+    planned = plan(action, None, Situation(seen))
     assert [step.kind for step in planned.steps] == steps
     assert planned.possible
-    assert plan(action, policy_of(force=True, delay=5), seen) == planned
+    assert plan(action, policy_of(force=True, delay=5), Situation(seen)) == planned
 
 
 @pytest.mark.parametrize("action", [Action.SHUT_DOWN, Action.REBOOT])
 def test_a_graceful_action_needs_a_policy_to_plan(action: Action) -> None:
     with pytest.raises(ValueError, match="policy"):
-        plan(action, None, Observation(DomainState.RUNNING))
+        plan(action, None, Situation(Observation(DomainState.RUNNING)))
 
 
 @pytest.mark.behaviour(34)
 def test_a_plan_can_be_stored_as_json() -> None:
     policy = effective(Setting(force=True), DEFAULT, Setting(delay=10))
-    planned = plan(Action.REBOOT, policy, Observation(DomainState.RUNNING, agent_connected=True))
+    subject = Subject("web01", "kvm1", VmStatus.UP, "2030-01-01T00:00:00+00:00")
+    situation = Situation(Observation(DomainState.RUNNING, agent_connected=True))
+    planned = plan(Action.REBOOT, policy, situation, subject)
     assert json.loads(json.dumps(planned.as_json())) == {
         "action": "reboot",
         "policy": {"force": True, "delay": 10, "force_origin": "vm", "delay_origin": "request"},
@@ -238,6 +238,9 @@ def test_a_plan_can_be_stored_as_json() -> None:
             {"kind": "power_off", "after": 10},
             {"kind": "start", "after": None},
         ],
+        "consequences": [],
+        "changes": [],
+        "subject": {"name": "web01", "host": "kvm1", "status": "up", "up_since": "2030-01-01T00:00:00+00:00"},
     }
     for action in Action:
-        json.dumps(plan(action, policy, Observation(DomainState.RUNNING)).as_json())
+        json.dumps(plan(action, policy, Situation(Observation(DomainState.RUNNING))).as_json())

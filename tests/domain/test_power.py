@@ -23,21 +23,22 @@ from vms.domain.power import TABLE, Action, InFlight, Refusal, Verdict, VmStatus
 # 3 an operation that has started its VM and only waits for it to come up gives way
 # Resume is not a column there: it is what the notes "(resume)" and "(restore)" under run say.
 SPECIFICATION = """
-| status             | run | shut_down | power_off | reboot | power_cycle | suspend | resume |
-| down               | Y   | -         | -         | -      | -           | -       | -      |
-| wait_for_launch    | -   | Y1        | Y         | -      | -           | -       | -      |
-| powering_up        | -   | Y3        | Y3        | Y3     | Y3          | -       | -      |
-| up                 | -   | Y         | Y         | Y      | Y           | Y       | -      |
-| reboot_in_progress | -   | -         | Y2        | -      | Y2          | -       | -      |
-| powering_down      | -   | -         | Y2        | -      | Y2          | -       | -      |
-| paused             | Y   | -         | Y         | -      | Y           | -       | Y      |
-| suspended          | Y   | -         | Y         | -      | -           | -       | Y      |
-| migrating          | -   | -         | -         | -      | -           | -       | -      |
-| not_responding     | -   | -         | -         | -      | -           | -       | -      |
-| unknown            | -   | -         | -         | -      | -           | -       | -      |
-| saving_state       | -   | -         | Y2        | -      | -           | -       | -      |
-| restoring_state    | -   | -         | Y2        | -      | -           | -       | -      |
-| gone               | -   | -         | -         | -      | -           | -       | -      |
+| status             | run | run_once | shut_down | power_off | reboot | power_cycle | suspend | resume | remove |
+| down               | Y   | Y        | -         | -         | -      | -           | -       | -      | Y      |
+| wait_for_launch    | -   | -        | Y1        | Y         | -      | -           | -       | -      | -      |
+| powering_up        | -   | -        | Y3        | Y3        | Y3     | Y3          | -       | -      | -      |
+| up                 | -   | -        | Y         | Y         | Y      | Y           | Y       | -      | -      |
+| reboot_in_progress | -   | -        | -         | Y2        | -      | Y2          | -       | -      | -      |
+| powering_down      | -   | -        | -         | Y2        | -      | Y2          | -       | -      | -      |
+| paused             | Y   | -        | -         | Y         | -      | Y           | -       | Y      | -      |
+| suspended          | Y   | -        | -         | Y         | -      | -           | -       | Y      | -      |
+| migrating          | -   | -        | -         | -         | -      | -           | -       | -      | -      |
+| not_responding     | -   | -        | -         | -         | -      | -           | -       | -      | -      |
+| unknown            | -   | -        | -         | -         | -      | -           | -       | -      | -      |
+| saving_state       | -   | -        | -         | Y2        | -      | -           | -       | -      | -      |
+| restoring_state    | -   | -        | -         | Y2        | -      | -           | -       | -      | -      |
+| image_locked       | -   | -        | -         | -         | -      | -           | -       | -      | -      |
+| gone               | -   | -        | -         | -         | -      | -           | -       | -      | Y      |
 """
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in SPECIFICATION.strip().splitlines()]
 CELLS = {

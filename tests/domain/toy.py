@@ -31,6 +31,12 @@ class Ear(StrEnum):
     IGNORES = "ignores"
     REFUSES = "refuses"
     """The call itself fails."""
+    HEARS_LATE = "hears_late"
+    """The call fails, because nobody waits so long; but the guest heard it, and obeys some seconds later."""
+
+
+#: Seconds after which a guest hears a request whose call failed for want of an answer.
+HEARD_LATE_BY = 6.0
 
 
 class Hand(StrEnum):
@@ -44,6 +50,8 @@ class Hand(StrEnum):
     """Kill and start."""
     SAVE = "save"
     UNDEFINE = "undefine"
+    DEFINE = "define"
+    """Define it again, as it was."""
     PAUSE = "pause"
 
 
@@ -58,6 +66,10 @@ class Temper:
         boots: How long after a start, or a reset, its agent connects.
         agent_late: When its agent connects in the run that is under way at the beginning.
         resets: It restarts when told to halt.
+        panics: Its kernel panics when told to halt.
+        preserved: A run whose guest panicked stands still instead of ending.
+        lost_presses: So many presses of its button are lost in each boot.
+        halts: It halts when told to restart.
         agent_leaves: Its agent disconnects as soon as the guest begins to go down.
         saves: How long saving its memory takes.
     """
@@ -68,6 +80,10 @@ class Temper:
     boots: float = 3
     agent_late: float = 0
     resets: bool = False
+    panics: bool = False
+    preserved: bool = False
+    lost_presses: int = 0
+    halts: bool = False
     agent_leaves: bool = False
     saves: float = 4
 
@@ -117,9 +133,16 @@ class Vm:
         self.runs = 0 if self.state is DomainState.DOWN and not self.managed_save else 1
         self.run = 0 if self.state is DomainState.DOWN else 1
         self.ended_by_others = 0
+        self.started: list[float] = []
         self._saved: tuple[str | None, bool] = (None, False)
+        self.resets = 0
+        self.disks = {"/a", "/b"}
+        #: Those that another VM uses as well.
+        self.in_use: set[str] = set()
         self._boots_seen = 0
         self._leaving = False
+        self._presses = 0
+        self.crashed = False
         self._agent_at = self.temper.agent_late
         self._faults = dict(self.faults)
         self._meddling = dict(self.meddling)
@@ -162,6 +185,7 @@ class Vm:
             agent_connected=self._agent_connected,
             acpi=self.temper.button is not None,
             job=self.job,
+            crashed=self.crashed,
             reset_ends_run=self.armed,
         )
 
@@ -187,24 +211,34 @@ class Vm:
                 self.state = DomainState.PAUSED
             case Hand.UNDEFINE:
                 self.defined = False
+            case Hand.DEFINE:
+                self.defined = True
         if hand in (Hand.START, Hand.RESTART) and self.down and self.defined:
             self._boot()
 
     # What is asked of the hypervisor
 
-    def call(self, kind: StepKind, token: str | None, *, arm: bool = False) -> str | None:
+    def call(self, kind: StepKind, token: str | None, *, arm: bool = False, target: str = "") -> str | None:
         """Carry out a call; return the run's token when it is PREPARE."""
         if kind in self._meddling:
             self.hand(self._meddling.pop(kind))
         if not self.reachable:
             raise Unreachable
+        if kind is StepKind.SCREENSHOT:
+            # It only looks, so it is in no log; but it can fail.
+            self._must_work(kind)
+            self._must_run()
+            return None
         run, failed, effect = self.run, True, False
         try:
+            if kind is StepKind.REMOVE_DISK:
+                self._must_work(kind)
+                effect = self._remove_disk(target)
+                failed = False
+                return None
             if not self.defined:
                 raise ToyError("no such domain")
-            if self._faults.get(kind, 0) > 0:
-                self._faults[kind] -= 1
-                raise ToyError("it did not work")
+            self._must_work(kind)
             effect = self._carry_out(kind, token, arm)
             failed = False
         finally:
@@ -226,11 +260,13 @@ class Vm:
         return {
             StepKind.RELENT: self._relent,
             StepKind.ASK_AGENT: self._ask_agent,
+            StepKind.ASK_RESTART: lambda: self._ask_agent(restarts=not self.temper.halts),
             StepKind.PRESS_BUTTON: self._press_button,
             StepKind.START: lambda: self.down and self._boot(),
             StepKind.SAVE: self._begin_to_save,
             StepKind.RESUME: self._resume,
             StepKind.DISCARD_MEMORY: self._discard_memory,
+            StepKind.UNDEFINE: self._undefine,
         }
 
     def _prepare(self, token: str | None, arm: bool) -> bool:
@@ -243,17 +279,23 @@ class Vm:
         self.armed = False
         return True
 
-    def _ask_agent(self) -> bool:
+    def _ask_agent(self, *, restarts: bool | None = None) -> bool:
         if not self._agent_connected or self.temper.agent is Ear.REFUSES:
             raise ToyError("the agent does not take it")
-        self._ask(self.temper.agent)
+        restarts = self.temper.resets if restarts is None else restarts
+        if self.temper.agent is Ear.HEARS_LATE:
+            self._ask(Ear.OBEYS, restarts=restarts, after=HEARD_LATE_BY)
+            raise ToyError("no answer in time")
+        self._ask(self.temper.agent, restarts=restarts)
         return True
 
     def _press_button(self) -> bool:
         self._must_run()
         if self.temper.button is Ear.REFUSES:
             raise ToyError("no button")
-        self._ask(self.temper.button)
+        self._presses += 1
+        if self._presses > self.temper.lost_presses:
+            self._ask(self.temper.button, restarts=self.temper.resets)
         return True
 
     def _destroy(self, token: str | None) -> bool:
@@ -275,12 +317,30 @@ class Vm:
 
     def _resume(self) -> bool:
         self._must_run()
-        before, self.state = self.state, DomainState.RUNNING
+        before, self.state, self.crashed = self.state, DomainState.RUNNING, False
         return before is not DomainState.RUNNING
 
     def _discard_memory(self) -> bool:
         before, self.managed_save = self.managed_save, False
         return before
+
+    def _undefine(self) -> bool:
+        if not self.down:
+            raise ToyError("it runs")
+        self.defined = self.managed_save = False
+        return True
+
+    def _remove_disk(self, disk: str) -> bool:
+        if self.defined or disk in self.in_use:
+            raise ToyError("it is in use")
+        had = disk in self.disks
+        self.disks.discard(disk)
+        return had
+
+    def _must_work(self, kind: StepKind) -> None:
+        if self._faults.get(kind, 0) > 0:
+            self._faults[kind] -= 1
+            raise ToyError("it did not work")
 
     def _must_run(self) -> None:
         if self.down:
@@ -288,23 +348,29 @@ class Vm:
 
     # What happens inside
 
-    def _ask(self, ear: Ear | None) -> None:
-        if ear is Ear.OBEYS and self.state is DomainState.RUNNING and not self._leaving:
-            self._leaving = True
+    def _ask(self, ear: Ear | None, *, restarts: bool, after: float = 0) -> None:
+        if ear in (Ear.OBEYS, Ear.HEARS_LATE) and self.state is DomainState.RUNNING and not self._leaving:
+            # Until it has heard, it can be asked in another way.
+            self._leaving = not after
             boot = self._boots_seen
-            self.later(self.now + self.temper.takes, lambda: self._leave(boot))
+            self.later(self.now + after + self.temper.takes, lambda: self._leave(boot, restarts))
 
-    def _leave(self, boot: int) -> None:
+    def _leave(self, boot: int, restarts: bool) -> None:
         if boot != self._boots_seen or self.state is not DomainState.RUNNING:
             return
-        if self.temper.resets and not self.armed:
+        if self.temper.panics and self.temper.preserved:
+            self.state, self.crashed = DomainState.PAUSED, True
+        elif self.temper.panics:
+            self._end(DownReason.CRASHED)
+        elif restarts and not self.armed:
+            self.resets += 1
             self._begin_boot()
         else:
             self._end(DownReason.GUEST)
 
     def _end(self, reason: DownReason) -> None:
         self.state, self.down_reason, self.job = DomainState.DOWN, reason, Job.NONE
-        self.token, self.armed, self.run = None, False, 0
+        self.token, self.armed, self.run, self.crashed = None, False, 0, False
         self._boots_seen += 1
 
     def _save(self) -> None:
@@ -320,11 +386,13 @@ class Vm:
         else:
             self.runs += 1
         self.run = self.runs
+        self.started.append(self.now)
         self._begin_boot()
         return True
 
     def _begin_boot(self) -> None:
         self._boots_seen += 1
         self._leaving = False
+        self._presses = 0
         self._agent_at = self.now + self.temper.boots
         self.later(self._agent_at, lambda: None)

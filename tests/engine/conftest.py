@@ -11,6 +11,13 @@ from tests.engine.harness import Engine, engine_on
 from tests.support.fake import FakeDaemon
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The engine's promises hold on either database."""
+    for item in items:
+        if "tests/engine" in item.nodeid:
+            item.add_marker(pytest.mark.both_databases)
+
+
 @pytest.fixture
 def engine(fake: FakeDaemon, transactional_db: None) -> Iterator[Engine]:
     """An engine on an empty fake host, whose events it hears; the broker is a queue of the test."""

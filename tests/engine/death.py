@@ -12,7 +12,8 @@ import signal
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ from django.db import connection
 from django.db import connections as databases
 from django.utils import timezone
 
+from vms import tasks
 from vms.engine import advance as engine
 from vms.hypervisor import connections
 from vms.hypervisor.base import Hypervisor
@@ -31,6 +33,7 @@ from vms.models import Operation
 _WRITES = ("INSERT", "UPDATE", "DELETE")
 _CALLS = (
     "prepare", "relent", "ask_agent", "press_button", "destroy", "start", "save", "resume", "discard_memory",
+    "undefine", "remove_disk",
 )  # fmt: skip
 
 
@@ -102,10 +105,24 @@ def work_until_killed(die_at: Mapping[UUID, int]) -> list[UUID]:
     Returns:
         The VMs whose process was killed; the others have ended their operation without getting that far.
     """
+    groups = [([vm_id], point) for vm_id, point in die_at.items()]
+    killed = work_together_until_killed(groups)
+    return [vm_ids[0] for (vm_ids, _), was_killed in zip(groups, killed, strict=True) if was_killed]
+
+
+def work_together_until_killed(groups: Iterable[tuple[Sequence[UUID], int]]) -> list[bool]:
+    """Carry the operations of groups of VMs on, each group in a process that kills itself at its chosen lasting change.
+
+    Args:
+        groups: The VMs of each, and the number of that change, from 1; the processes run at the same time.
+
+    Returns:
+        For each group whether its process was killed; the others have ended all their operations before.
+    """
     connections.close_all()
     databases.close_all()
-    children = {vm_id: _fork(partial(_work_and_die, vm_id, point)) for vm_id, point in die_at.items()}
-    return [vm_id for vm_id, pid in children.items() if _was_killed(pid)]
+    children = [_fork(partial(_work_and_die, vm_ids, point)) for vm_ids, point in groups]
+    return [_was_killed(pid) for pid in children]
 
 
 @contextmanager
@@ -140,9 +157,9 @@ def _fork(work: Callable[[], Any]) -> int:
     return child
 
 
-def _work_and_die(vm_id: UUID, die_at: int) -> None:
+def _work_and_die(vm_ids: Sequence[UUID], die_at: int) -> None:
     with _Points(die_at).counted():
-        _work(vm_id)
+        _work(vm_ids)
 
 
 def _was_killed(pid: int) -> bool:
@@ -154,15 +171,22 @@ def _was_killed(pid: int) -> bool:
     return False
 
 
-def _work(vm_id: UUID, limit: float = 30.0) -> None:
-    """Look at a VM whenever its operation is due, until that has ended."""
+def _work(vm_ids: Sequence[UUID], limit: float = 30.0) -> None:
+    """Look at VMs whenever their operation is due or they are woken, until all of them have ended."""
     give_up_at = time.monotonic() + limit
-    engine.advance(vm_id)
-    while wake_at := Operation.objects.filter(vm_id=vm_id).exclude(stage="ended").values_list("wake_at").first():
-        if time.monotonic() > give_up_at:
-            raise TimeoutError(f"the operation of {vm_id} has not ended")
-        due = wake_at[0]
-        if due is None or due <= timezone.now():
-            engine.advance(vm_id)
-        else:
-            time.sleep(0.01)
+    woken = deque(vm_ids)
+
+    def wake(vm_id: UUID, **_: object) -> bool:
+        woken.append(vm_id)
+        return True
+
+    unfinished = Operation.objects.filter(vm__in=vm_ids).active()
+    with mock.patch.object(tasks, "wake", wake):
+        while woken or unfinished.exists():
+            if time.monotonic() > give_up_at:
+                raise TimeoutError(f"the operations of {vm_ids} have not ended")
+            woken.extend(unfinished.filter(wake_at__lte=timezone.now()).values_list("vm_id", flat=True))
+            if woken:
+                engine.advance(woken.popleft())
+            else:
+                time.sleep(0.01)

@@ -19,15 +19,25 @@ from tests.support.fake import FakeDaemon
 from tests.support.waiting import wait_until
 from vms import queues, tasks
 from vms.domain.observation import DomainState
-from vms.engine import sweep, sync
+from vms.engine import journal, sweep, sync
 from vms.engine.advance import advance
 from vms.hypervisor import connections
-from vms.hypervisor.base import DomainEvent
+from vms.hypervisor.base import DomainEvent, EventKind
 from vms.hypervisor.fake import Temper
 from vms.models import Event, Host, Operation, VirtualMachine
 
 #: The calls that do something, among those a host is asked.
-ACTING = ("ask_agent", "press_button", "destroy", "start", "save", "resume", "discard_memory")
+ACTING = (
+    "ask_agent",
+    "press_button",
+    "destroy",
+    "start",
+    "save",
+    "resume",
+    "discard_memory",
+    "undefine",
+    "remove_disk",
+)
 
 
 class Engine:
@@ -48,12 +58,12 @@ class Engine:
         self.wakes: queue.Queue[UUID] = queue.Queue()
         self.look: Callable[[UUID], Any] = advance
         self.hears = True
-        self._heard: queue.Queue[str] = queue.Queue()
+        self._heard: queue.Queue[DomainEvent] = queue.Queue()
 
     def hear(self, event: DomainEvent) -> None:
         """Take an event as the watcher would."""
         if self.hears:
-            self._heard.put(event.uuid)
+            self._heard.put(event)
 
     def wake(self, vm_id: UUID, queue: str = queues.NOW, *, since: datetime | None = None) -> bool:
         """Take a wake as the broker would."""
@@ -81,7 +91,7 @@ class Engine:
     def list_domains(self) -> None:
         """Do what the watcher does when it connects."""
         at = timezone.now()
-        for vm_id in sync.listing(self.host, connections.get(self.host.uri).domains(), at):
+        for vm_id in sync.listing(self.host, connections.get(self.host.uri).domains(), at, anew=True):
             self.wake(vm_id)
 
     def run(self, until: Callable[[], object], what: str, timeout: float = 30) -> None:
@@ -96,9 +106,13 @@ class Engine:
     def collect(self) -> None:
         """Do what watcher and beat do: turn what was heard, and what is due, into wakes."""
         while not self._heard.empty():
-            vm = VirtualMachine.objects.filter(host=self.host, uuid=self._heard.get()).first()
-            if vm is not None:
-                self.wake(vm.pk)
+            event = self._heard.get()
+            vm = VirtualMachine.objects.filter(host=self.host, uuid=event.uuid).first()
+            if vm is None:
+                continue
+            if event.kind is EventKind.RESET:
+                journal.guest_reset(vm, event.at)
+            self.wake(vm.pk)
         for vm_id in sweep.due():
             self.wake(vm_id)
 

@@ -7,17 +7,20 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from tests.engine.death import forked
 from tests.engine.harness import Engine, at_once
 from tests.support.waiting import wait_until
 from vms import actions
-from vms.domain import decide
+from vms.domain.decide import pace
 from vms.domain.operation import Outcome, StepKind
 from vms.domain.power import VmStatus
 from vms.engine import lease
@@ -90,6 +93,65 @@ def test_a_wake_that_meets_a_look_makes_the_holder_look_again(engine: Engine) ->
     assert looks == 2
 
 
+@pytest.mark.parametrize(("asked", "looks"), [("before", 1), ("after", 2)])
+def test_a_wake_that_came_before_the_holders_last_look_asks_for_no_other(
+    engine: Engine, asked: str, looks: int
+) -> None:
+    vm = engine.define()
+    seen = []
+
+    def look() -> None:
+        seen.append(timezone.now())
+        if len(seen) == 1 and asked == "before":
+            assert lease.ask_holder_to_look_again(vm.pk)
+        lease.forget_requests(vm.pk)  # as it does when it is about to look once more
+        if len(seen) == 1 and asked == "after":
+            assert lease.ask_holder_to_look_again(vm.pk)
+
+    assert lease.look_while_leased(vm.pk, look)
+    assert len(seen) == looks
+
+
+def test_what_a_look_leaves_to_be_written_is_written_with_giving_the_vm_back(engine: Engine) -> None:
+    vm = engine.define()
+
+    def rest() -> bool:
+        assert connection.in_atomic_block
+        assert VirtualMachine.objects.get(pk=vm.pk).lease_owner == ""
+        return bool(VirtualMachine.objects.filter(pk=vm.pk).update(description="written"))
+
+    def look() -> lease.Rest:
+        assert VirtualMachine.objects.get(pk=vm.pk).lease_owner != ""
+        return rest
+
+    assert lease.look_while_leased(vm.pk, look) is True
+    vm.refresh_from_db()
+    assert (vm.description, vm.lease_owner) == ("written", "")
+
+
+@pytest.mark.parametrize("how", ["overtaken", "asked to look again"])
+def test_what_a_look_leaves_to_be_written_is_dropped_when_another_look_follows(engine: Engine, how: str) -> None:
+    vm = engine.define()
+    looks: list[str] = []
+    rows = VirtualMachine.objects.filter(pk=vm.pk)
+
+    def rest() -> bool:
+        rows.update(description=f"after look {len(looks)}")
+        return how != "overtaken" or len(looks) > 1
+
+    def look() -> lease.Rest:
+        assert rows.get().description == ""
+        looks.append(rows.get().lease_owner)
+        if how == "asked to look again" and len(looks) == 1:
+            assert lease.ask_holder_to_look_again(vm.pk)
+        return rest
+
+    assert lease.look_while_leased(vm.pk, look) is True
+    assert len(looks) == 2
+    assert looks[0] == looks[1] != "", "it was held all the time"
+    assert (rows.get().description, rows.get().lease_owner) == ("after look 2", "")
+
+
 def test_a_wake_whose_cause_was_looked_at_since_is_needless(engine: Engine) -> None:
     vm = engine.define()
     before = timezone.now()
@@ -124,6 +186,33 @@ def test_a_look_that_fails_gives_the_vm_back(engine: Engine) -> None:
 
     with pytest.raises(RuntimeError, match="it failed"):
         lease.look_while_leased(vm.pk, look)
+    assert lease.look_while_leased(vm.pk, lambda: None) is True
+
+
+@pytest.mark.behaviour(30)
+def test_a_look_that_failed_with_the_database_gives_the_vm_back_once_that_is_back(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "_TRY_AGAIN_AFTER", 0.01)
+    vm = engine.define()
+    refused = 0
+
+    def refuse(execute: Callable[..., Any], *args: Any) -> Any:
+        nonlocal refused
+        if refused < 3:
+            refused += 1
+            raise OperationalError("server closed the connection unexpectedly")
+        return execute(*args)
+
+    with ExitStack() as away:
+
+        def look() -> None:
+            away.enter_context(connection.execute_wrapper(refuse))
+            VirtualMachine.objects.get(pk=vm.pk)
+
+        with pytest.raises(OperationalError, match="server closed"):
+            lease.look_while_leased(vm.pk, look)
+    assert refused == 3
     assert lease.look_while_leased(vm.pk, lambda: None) is True
 
 
@@ -202,7 +291,7 @@ def test_a_power_off_that_overtakes_a_start_in_flight_leaves_the_vm_down(engine:
 def test_a_power_off_that_overtakes_a_start_whose_worker_was_killed_leaves_the_vm_down(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decide, "SETTLE", timedelta(seconds=3))
+    monkeypatch.setattr(pace, "SETTLE", timedelta(seconds=3))
     vm = engine.define()
     uuid = str(vm.uuid)
     reboot = actions.reboot(engine.admin, vm)
@@ -252,7 +341,7 @@ def test_a_power_off_that_overtakes_nothing_in_doubt_waits_for_nothing(engine: E
     began_at = time.monotonic()
     operation = engine.finish(actions.power_off(engine.admin, vm))
     assert operation.outcome == Outcome.FORCED
-    assert time.monotonic() - began_at < decide.SETTLE.total_seconds()
+    assert time.monotonic() - began_at < pace.SETTLE.total_seconds()
 
 
 @pytest.mark.behaviour(26)

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
+from unittest import mock
 
 import pytest
 from django.utils import timezone
 
 from tests.engine.harness import Engine
 from vms import actions
-from vms.domain import decide
 from vms.domain import operation as operations
-from vms.domain.operation import Failure, Outcome
+from vms.domain.decide import asking, pace, suspending
+from vms.domain.observation import Proof
+from vms.domain.operation import Failure, Outcome, StepKind
 from vms.domain.power import Action, VmStatus
-from vms.engine import sync
+from vms.engine import journal, sync
 from vms.engine.records import Code
 from vms.hypervisor.fake import ACPI_ONLY, OBEDIENT, STUBBORN, Agent, Temper
 from vms.hypervisor.fake.control import Hand
-from vms.models import Operation, VirtualMachine
+from vms.models import Operation, OperationStep, VirtualMachine
 
 
 @pytest.mark.behaviour(5)
@@ -103,7 +107,7 @@ def test_an_agent_that_connects_during_the_wait_is_asked(engine: Engine) -> None
 def test_the_button_is_pressed_again_for_a_guest_that_lost_the_first_press(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decide, "PRESS_AGAIN_EVERY", 1)
+    monkeypatch.setattr(asking, "PRESS_AGAIN_EVERY", 1)
     vm = engine.define(temper=Temper(agent=Agent.NONE, boot=1.5))
     operation = engine.finish(actions.shut_down(engine.admin, vm, delay=20))
     assert operation.outcome == Outcome.CLEAN_ACPI
@@ -194,6 +198,46 @@ def test_suspend_saves_the_memory_and_run_brings_it_back(engine: Engine) -> None
     assert engine.fake.control.log(str(vm.uuid), names=["came_up"])[-1].detail == "restored"
 
 
+@pytest.mark.behaviour(18)
+def test_a_vm_that_somebody_restored_before_anybody_looked_is_not_saved_again(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suspending, "SHOWS_WITHIN", timedelta(seconds=1))
+    monkeypatch.setattr(pace, "SETTLE", timedelta())
+    vm = engine.define(temper=Temper(save=0))
+    with after_the_answer_to(engine, StepKind.SAVE, "start"):
+        operation = engine.finish(actions.suspend(engine.admin, vm))
+    assert (operation.outcome, operation.failure) == (Outcome.FAILED, Failure.NOT_SAVED)
+    assert engine.calls(vm) == ["save"]
+    assert engine.status(vm) == VmStatus.UP
+
+
+@contextmanager
+def after_the_answer_to(engine: Engine, kind: StepKind, hand: Hand) -> Iterator[None]:
+    """Let somebody else do something just after the answer to a call was written down, before the VM is looked at."""
+    write = journal.answer
+
+    def answer(step: OperationStep, **fields: Any) -> None:
+        write(step, **fields)
+        if step.kind == kind:
+            engine.fake.control.hand(str(step.operation.vm.uuid), hand)
+
+    with mock.patch.object(journal, "answer", answer):
+        yield
+
+
+@pytest.mark.behaviour(18)
+def test_a_vm_that_somebody_paused_again_stays_paused(engine: Engine) -> None:
+    vm = engine.define()
+    engine.fake.control.hand(str(vm.uuid), "suspend")
+    engine.run(lambda: engine.status(vm) == VmStatus.PAUSED, "it shows that it is paused")
+    with after_the_answer_to(engine, StepKind.RESUME, "suspend"):
+        operation = engine.finish(actions.resume(engine.admin, vm))
+    assert (operation.outcome, operation.known_by) == (Outcome.DONE, Proof.PAUSED)
+    assert engine.calls(vm) == ["resume"]
+    assert engine.status(vm) == VmStatus.PAUSED
+
+
 @pytest.mark.parametrize("verb", [actions.run, actions.resume])
 def test_run_and_resume_let_a_paused_vm_run_on(engine: Engine, verb: Callable[..., Operation]) -> None:
     vm = engine.define()
@@ -218,8 +262,8 @@ def test_powering_off_a_suspended_vm_discards_its_memory(engine: Engine) -> None
 @pytest.fixture
 def short_gaps(monkeypatch: pytest.MonkeyPatch) -> tuple[float, ...]:
     """Shorten the gaps between attempts, in the same proportion."""
-    gaps = tuple(gap / 10 for gap in decide.RETRY_GAPS)
-    monkeypatch.setattr(decide, "RETRY_GAPS", gaps)
+    gaps = tuple(gap / 10 for gap in pace.RETRY_GAPS)
+    monkeypatch.setattr(pace, "RETRY_GAPS", gaps)
     return tuple(gap.total_seconds() for gap in gaps)
 
 
@@ -237,7 +281,7 @@ def test_a_failing_start_is_retried_with_growing_gaps_and_then_told_of_once(
     for earlier, later, gap in zip(attempts, attempts[1:], short_gaps, strict=False):
         assert later - earlier >= gap
     assert engine.status(vm) == VmStatus.DOWN
-    failed = vm.events.get(code=Code.VM_REBOOT_FAILED)
+    failed = vm.events.get(code=Code.COLD_REBOOT_FAILED)
     assert failed.severity == "error"
     assert "internal error: no such disk" in failed.message
 
@@ -293,7 +337,7 @@ def test_a_host_that_stays_away_ends_the_operation_at_its_deadline(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(operations.ALLOWANCE, Action.REBOOT, timedelta(seconds=1))
-    monkeypatch.setattr(decide, "LOOK_AGAIN", timedelta(seconds=0.2))
+    monkeypatch.setattr(pace, "LOOK_AGAIN", timedelta(seconds=0.2))
     vm = engine.define(temper=STUBBORN)
     operation = actions.reboot(engine.admin, vm, force=True, delay=1)
     engine.run(lambda: "ask_agent" in engine.calls(vm), "the guest was asked")
@@ -311,7 +355,7 @@ def test_a_domain_that_cannot_be_looked_at_does_not_outlive_its_deadline(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(operations.ALLOWANCE, Action.POWER_OFF, timedelta(seconds=1))
-    monkeypatch.setattr(decide, "LOOK_AGAIN", timedelta(seconds=0.2))
+    monkeypatch.setattr(pace, "LOOK_AGAIN", timedelta(seconds=0.2))
     vm = engine.define()
     engine.fake.control.fail(str(vm.uuid), "observe", times=1000, text="internal error: cannot read the domain")
     operation = engine.finish(actions.power_off(engine.admin, vm))

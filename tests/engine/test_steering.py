@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,8 +11,8 @@ import pytest
 from tests.engine.harness import Engine
 from vms import actions
 from vms.domain.decide import Call
-from vms.domain.operation import Outcome, StepKind
-from vms.domain.power import VmStatus
+from vms.domain.operation import ALLOWANCE, Outcome, StepKind
+from vms.domain.power import Action, VmStatus
 from vms.engine import journal
 from vms.engine.records import Code
 from vms.hypervisor.fake import OBEDIENT, STUBBORN, Temper
@@ -52,6 +53,22 @@ def test_force_now_before_the_guest_was_asked_does_not_ask_it(engine: Engine, vm
     engine.finish(operation)
     assert operation.outcome == Outcome.FORCED
     assert engine.calls(vm) == ["destroy"]
+
+
+@pytest.mark.behaviour(9)
+def test_extend_after_force_now_gives_just_that_time_also_before_the_guest_was_asked(
+    engine: Engine, vm: VirtualMachine
+) -> None:
+    operation = actions.reboot(engine.admin, vm, delay=600)
+    actions.force_now(engine.admin, operation)
+    actions.extend(engine.admin, operation, 3600)
+    with pytest.raises(actions.Refused, match="at most 3600 seconds in all"):
+        actions.extend(engine.admin, operation, 10)
+    asked(engine, operation)
+    assert operation.deadline_at == operation.steps.get(kind=StepKind.FORCE_NOW).at + timedelta(hours=1)
+    assert operation.hard_deadline_at - operation.deadline_at >= ALLOWANCE[Action.REBOOT]
+    actions.force_now(engine.admin, operation)
+    assert engine.finish(operation).outcome == Outcome.FORCED
 
 
 @pytest.mark.behaviour(9)
@@ -147,13 +164,13 @@ def test_what_asks_no_guest_cannot_be_steered(engine: Engine, vm: VirtualMachine
 def test_who_comes_just_before_the_power_off_prevents_it(
     engine: Engine, vm: VirtualMachine, monkeypatch: pytest.MonkeyPatch, steer: str
 ) -> None:
-    """The engine has decided to power off; then somebody steers; the decision must not be carried out."""
+    """The engine has decided to power off, which a picture begins; then somebody steers; it must not be carried out."""
     operation = asked(engine, actions.reboot(engine.admin, vm, force=True, delay=1))
     begin_call = journal.begin_call
     steered: list[Call] = []
 
     def begin_too_late(row: Operation, call: Call, now: Any) -> Any:
-        if call.kind is StepKind.DESTROY and not steered:
+        if call.kind is StepKind.SCREENSHOT and not steered:
             steered.append(call)
             do(engine, steer, operation)
         return begin_call(row, call, now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from os import kill
 from typing import Any
 
@@ -16,12 +17,12 @@ from tests.engine.harness import Engine
 from tests.support.fake import FakeDaemon
 from tests.support.waiting import wait_until
 from vms import actions, tasks, watcher
-from vms.domain.operation import Outcome
-from vms.domain.power import VmStatus
-from vms.engine import sync
+from vms.domain.operation import Failure, Outcome, Stage
+from vms.domain.power import Action, VmStatus
+from vms.engine import journal, sync
 from vms.engine.records import Code
-from vms.hypervisor.fake import STUBBORN, Temper
-from vms.models import Event, Host, Operation, VirtualMachine
+from vms.hypervisor.fake import STUBBORN, Reaction, Temper
+from vms.models import Event, Host, Operation, OperationStep, VirtualMachine
 from vms.watcher import Watcher
 
 
@@ -72,6 +73,12 @@ def shows(vm: VirtualMachine, status: VmStatus) -> Callable[[], bool]:
     return lambda: VirtualMachine.objects.get(pk=vm.pk).status == status
 
 
+def stage(operation: Operation) -> str:
+    """Return how far an operation is."""
+    operation.refresh_from_db()
+    return operation.stage
+
+
 @pytest.fixture
 def vm(engine: Engine, watch: Watcher) -> VirtualMachine:
     """A VM that ignores everything, found by the watcher."""
@@ -112,6 +119,63 @@ def test_a_guest_that_restarts_itself_is_one_event(engine: Engine, vm: VirtualMa
     engine.fake.control.hand(str(vm.uuid), "guest_reboot")
     wait_until(lambda: Code.GUEST_RESET in engine.codes(vm), "it was told of")
     assert engine.codes(vm).count(Code.GUEST_RESET) == 1
+
+
+@pytest.mark.behaviour(16)
+@pytest.mark.parametrize("action", [Action.SHUT_DOWN, Action.REBOOT])
+def test_a_guest_that_restarts_instead_of_going_down_is_told_of_in_the_record(
+    engine: Engine, vm: VirtualMachine, action: Action
+) -> None:
+    engine.fake.control.set_temper(str(vm.uuid), Temper(slow=0.3, told_to_halt=Reaction.REBOOT))
+    operation = engine.finish(actions.request(engine.admin, vm, action))
+    wait_until(lambda: operation.steps.filter(kind="reset_instead").exists(), "the record says so")
+    assert operation.outcome == Outcome.CLEAN_AGENT
+    assert engine.runs(vm) is (action is Action.REBOOT)
+    event = vm.events.get(code=Code.GUEST_RESET)
+    assert "restarted itself instead of shutting down" in event.message
+    assert (event.operation, event.actor, event.actor_name) == (operation, None, "")
+    assert operation.steps.filter(kind="reset_instead").count() == 1
+
+
+@pytest.mark.behaviour(17)
+def test_a_guest_that_restarts_itself_while_it_comes_up_is_told_of(engine: Engine, vm: VirtualMachine) -> None:
+    uuid = str(vm.uuid)
+    engine.fake.control.set_temper(uuid, Temper(agent_late=600))
+    operation = actions.reboot(engine.admin, vm, delay=600)
+    engine.run(lambda: stage(operation) == Stage.COMING_UP, "it comes up")
+    engine.fake.control.hand(uuid, "guest_reboot")
+    wait_until(lambda: Code.GUEST_RESET in engine.codes(vm), "it was told of")
+    engine.fake.control.hand(uuid, "agent_connect")
+    assert engine.finish(operation).succeeded
+    assert not operation.steps.filter(kind="reset_instead").exists()
+
+
+@pytest.mark.behaviour(25)
+def test_a_start_whose_worker_died_is_not_sent_again_when_its_vm_went_down_before_anybody_looked(
+    engine: Engine, vm: VirtualMachine
+) -> None:
+    class Died(BaseException):
+        """The worker was killed."""
+
+    answer = journal.answer
+
+    def die_in_the_start(step: OperationStep, **fields: Any) -> None:
+        if step.kind == "start":
+            raise Died
+        answer(step, **fields)
+
+    uuid = str(vm.uuid)
+    engine.fake.control.set_temper(uuid, Temper(slow=0.3))
+    operation = actions.reboot(engine.admin, vm)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal, "answer", die_in_the_start)
+        with pytest.raises(Died):
+            engine.finish(operation)
+    wait_until(lambda: stage(operation) == Stage.COMING_UP, "somebody heard it start")
+    engine.fake.control.hand(uuid, "guest_halt")
+    engine.finish(operation)
+    assert (operation.outcome, operation.failure) == (Outcome.FAILED, Failure.WENT_DOWN_AGAIN)
+    assert engine.calls(vm).count("start") == 1
 
 
 @pytest.mark.behaviour(19)
@@ -203,6 +267,54 @@ def test_a_host_whose_address_changes_is_watched_at_its_new_one(
     other.control.define("moved")
     Host.objects.filter(pk=engine.host.pk).update(uri=other.uri)
     wait_until(found("moved"), "the new address is watched", timeout=15)
+
+
+def test_a_host_that_is_removed_and_added_again_at_once_is_listed_anew(engine: Engine, vm: VirtualMachine) -> None:
+    actions.remove_host(engine.admin, engine.host)
+    assert shows(vm, VmStatus.GONE)()
+    actions.add_host(engine.admin, name="again", uri=engine.host.uri)
+    wait_until(lambda: connected(engine.host), "it is watched again")
+    wait_until(shows(vm, VmStatus.UP), "its VM is back")
+
+
+@pytest.mark.behaviour(29)
+def test_a_host_that_hangs_while_its_address_changes_writes_nothing_more(
+    engine: Engine, vm: VirtualMachine, other: FakeDaemon
+) -> None:
+    """Its thread notices the hang later, when the host is watched at its new address by another one."""
+    other.control.define("web01", STUBBORN, uuid=str(vm.uuid))
+    engine.fake.control.hang()
+    Host.objects.filter(pk=engine.host.pk).update(uri=other.uri, state=Host.State.NEW)
+    engine.host.refresh_from_db()
+    wait_until(lambda: connected(engine.host), "the new address is watched", timeout=15)
+    wait_until(lambda: watching() == 1, "the old thread has ended", timeout=30)
+    assert connected(engine.host)
+    assert shows(vm, VmStatus.UP)()
+    assert not Event.objects.filter(code=Code.HOST_FAILURE).exists()
+
+
+@pytest.mark.behaviour(29)
+def test_hosts_that_hang_and_are_removed_leave_no_thread_behind(
+    engine: Engine, watch: Watcher, other: FakeDaemon
+) -> None:
+    for number in range(3):
+        other.control.hang(False)
+        host = Host.objects.create(name=f"hung{number}", uri=f"{other.uri}&n={number}")
+        wait_until(partial(connected, host), "it is watched", timeout=15)
+        other.control.hang()
+        Host.objects.filter(pk=host.pk).update(removed_at=timezone.now())
+    wait_until(lambda: watching() == 1, "only the host that is left is watched", timeout=30)
+    wait_until(lambda: connecting() == 0, "no attempt to connect is left", timeout=30)
+
+
+def watching() -> int:
+    """Return how many threads watch hosts."""
+    return sum(each.name.startswith("watch ") for each in threading.enumerate())
+
+
+def connecting() -> int:
+    """Return how many threads try to connect."""
+    return sum(each.name == "connect-to-host" for each in threading.enumerate())
 
 
 @pytest.mark.behaviour(30)

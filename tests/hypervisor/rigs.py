@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +18,7 @@ from tests.support.libvirtd import PrivateLibvirtd
 from tests.support.waiting import wait_until
 from vms.demo import guests as demo
 from vms.demo.image import GuestImage
+from vms.domain.disks import Disk, Kept
 from vms.domain.observation import DomainState, Observation
 from vms.hypervisor import connections
 from vms.hypervisor.base import Capability, Domain, DomainNotFound, Hypervisor
@@ -26,7 +28,20 @@ ALL = Capability.AGENT | Capability.DISOBEDIENCE | Capability.SAVE | Capability.
 #: What each driver must declare, which selects its cases.
 CAPABILITIES = {"fake": ALL, "test": Capability.SAVE | Capability.SCREENSHOT, "qemu": ALL}
 
-Kind = Literal["obedient", "acpi", "slow", "stubborn", "refuses", "reboots"]
+Kind = Literal[
+    "obedient",
+    "acpi",
+    "slow",
+    "stubborn",
+    "refuses",
+    "reboots",
+    "drops",
+    "late",
+    "deaf",
+    "panics",
+    "preserved",
+    "hangs",
+]
 Verb = Literal["start", "shutdown", "destroy", "suspend", "undefine"]
 #: Seconds until a slow guest goes down: longer than a request may take.
 SLOW = 8
@@ -40,6 +55,15 @@ class Rig(Protocol):
     def define(self, kind: Kind) -> str:
         """Define a domain that is down, and return its UUID."""
 
+    def define_with(self, *disks: str, shared: str = "") -> str:
+        """Define a domain that is down and has these disks, and one that it shares with others."""
+
+    def make_disk(self, name: str, backing: str = "") -> str:
+        """Make the data of a disk, based on another's, and return its source."""
+
+    def has_disk(self, source: str) -> bool:
+        """Say whether a disk's data is there, past the driver."""
+
     def hand(self, uuid: str, verb: Verb) -> None:
         """Do something to a domain as another hand would."""
 
@@ -51,6 +75,10 @@ class Rig(Protocol):
 
     def close(self) -> None:
         """Leave nothing behind."""
+
+
+def _on_crash(kind: Kind) -> Literal["destroy", "preserve"]:
+    return "preserve" if kind == "preserved" else "destroy"
 
 
 def running(rig: Rig, kind: Kind = "obedient") -> str:
@@ -96,6 +124,12 @@ class FakeRig:
         "stubborn": Temper(agent=Agent.IGNORES, button=False),
         "refuses": Temper(agent=Agent.REFUSES),
         "reboots": Temper(told_to_halt=Reaction.REBOOT),
+        "drops": Temper(agent=Agent.DROPS),
+        "late": Temper(agent_answers=6),
+        "deaf": Temper(agent=Agent.NONE, lost_presses=3),
+        "panics": Temper(told_to_halt=Reaction.PANIC),
+        "preserved": Temper(told_to_halt=Reaction.PANIC),
+        "hangs": Temper(hangs=True),
     }
 
     def __init__(self, daemon: FakeDaemon) -> None:
@@ -107,15 +141,32 @@ class FakeRig:
     def define(self, kind: Kind) -> str:
         self._number += 1
         name, temper = f"{kind}-{self._number}", self._TEMPERS[kind]
-        uuid = self._daemon.control.define(name, temper, running=False, description=f"A {kind} guest")
+        fields = {"description": f"A {kind} guest", "on_crash": _on_crash(kind)}
+        uuid = self._daemon.control.define(name, temper, running=False, **fields)
         self._defined.append(uuid)
         return uuid
+
+    def define_with(self, *disks: str, shared: str = "") -> str:
+        uuid = self.define("acpi")
+        found = [Disk(f"vd{'abc'[number]}", source) for number, source in enumerate(disks)]
+        if shared:
+            found.append(Disk("vdz", shared, Kept.SHARED))
+        self._daemon.control.change(uuid, disks=[disk.as_json() for disk in found])
+        return uuid
+
+    def make_disk(self, name: str, backing: str = "") -> str:
+        self._daemon.control.make_image(f"/images/{name}", backing)
+        return f"/images/{name}"
+
+    def has_disk(self, source: str) -> bool:
+        return source in self._daemon.control.images()
 
     def hand(self, uuid: str, verb: Verb) -> None:
         self._daemon.control.hand(uuid, verb)
 
     def freeze(self, uuid: str) -> None:
         self._daemon.control.fail(uuid, "prepare", times=100, text="the hypervisor did not answer within 5 s")
+        self._daemon.control.hold(uuid, "screenshot", times=100)
 
     def clear(self) -> None:
         self._daemon.control.clear_faults()
@@ -148,6 +199,32 @@ class LibvirtRig:
         self.libvirt.defineXML(self.xml(kind, identity))
         self._defined.append(identity)
         return identity
+
+    def define_with(self, *disks: str, shared: str = "") -> str:
+        identity = self.define("acpi")
+        xml = self.libvirt.lookupByUUIDString(identity).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+        own = [(source, self.disk_format, "") for source in disks]
+        others = [(shared, "raw", "<shareable/>")] if shared else []
+        devices = "".join(
+            f"""<disk type="file" device="disk"><driver name="qemu" type="{kind}"/><source file="{source}"/>{share}
+            <target dev="vd{"abc"[number]}" bus="virtio"/></disk>"""
+            for number, (source, kind, share) in enumerate([*own, *others])
+        )
+        if "<devices>" not in xml:
+            xml = xml.replace("</domain>", "<devices></devices></domain>")
+        self.libvirt.defineXML(xml.replace("</devices>", f"{devices}</devices>"))
+        return identity
+
+    #: Of the disks that `make_disk` makes.
+    disk_format = "raw"
+
+    def make_disk(self, name: str, backing: str = "") -> str:
+        """Make the data of a disk."""
+        raise NotImplementedError
+
+    def has_disk(self, source: str) -> bool:
+        """Say whether it is there."""
+        raise NotImplementedError
 
     def xml(self, kind: Kind, identity: str) -> str:
         """Return the definition of a guest."""
@@ -194,6 +271,20 @@ class SimulatedRig(LibvirtRig):
     def __init__(self) -> None:
         super().__init__("test:///default")
 
+    def make_disk(self, name: str, backing: str = "") -> str:
+        based = f"<backingStore><path>{backing}</path></backingStore>" if backing else ""
+        xml = f'<volume><name>{name}</name><capacity unit="MiB">1</capacity>{based}</volume>'
+        return str(self.libvirt.storagePoolLookupByName("default-pool").createXML(xml).path())
+
+    def has_disk(self, source: str) -> bool:
+        pool = self.libvirt.storagePoolLookupByName("default-pool")
+        return source in {volume.path() for volume in pool.listAllVolumes()}
+
+    def clear(self) -> None:
+        super().clear()
+        for volume in self.libvirt.storagePoolLookupByName("default-pool").listAllVolumes():
+            volume.delete()
+
     def xml(self, kind: Kind, identity: str) -> str:
         return f"""<domain type="test"><name>{kind}-{identity}</name><uuid>{identity}</uuid>
             <description>A {kind} guest</description><memory unit="MiB">128</memory><vcpu>1</vcpu>
@@ -209,6 +300,12 @@ class QemuRig(LibvirtRig):
         "slow": demo.Temper(slow=SLOW),
         "stubborn": demo.Temper(agent="ignore", acpi="ignore"),
         "reboots": demo.Temper(halt="reboot"),
+        "drops": demo.Temper(agent="drop"),
+        "late": demo.Temper(answers=6),
+        "deaf": demo.Temper(agent="off", deaf=3),
+        "panics": demo.Temper(halt="panic"),
+        "preserved": demo.Temper(halt="panic"),
+        "hangs": demo.Temper(boot="hang"),
     }
 
     def __init__(self, daemon: PrivateLibvirtd, image: GuestImage, emulator_type: demo.EmulatorType) -> None:
@@ -216,11 +313,44 @@ class QemuRig(LibvirtRig):
         self._image = daemon.install(image)
         super().__init__(daemon.uri)
 
+    disk_format = "qcow2"
+
+    @property
+    def _disks(self) -> Path:
+        directory = self._daemon.directory / "images" / "removable"
+        if not directory.exists():
+            directory.mkdir()
+            directory.chmod(0o777)
+        return directory
+
+    def make_disk(self, name: str, backing: str = "") -> str:
+        return make_image(self._disks / name, backing)
+
+    def has_disk(self, source: str) -> bool:
+        return Path(source).exists()
+
+    def clear(self) -> None:
+        super().clear()
+        for path in self._disks.iterdir():
+            path.unlink()
+
     def xml(self, kind: Kind, identity: str) -> str:
-        guest = demo.DemoGuest(f"{kind}-{identity}", f"A {kind} guest", self._TEMPERS[kind], kind != "acpi")
-        return demo.domain_xml(guest, self._image, uuid=identity, emulator_type=self._emulator_type)
+        guest = demo.DemoGuest(
+            f"{kind}-{identity}", f"A {kind} guest", self._TEMPERS[kind], kind not in ("acpi", "deaf")
+        )
+        return demo.domain_xml(
+            guest, self._image, uuid=identity, emulator_type=self._emulator_type, on_crash=_on_crash(kind)
+        )
 
     def freeze(self, uuid: str) -> None:
         processes = (pid for pid in self._daemon.processes() if pid != self._daemon.pid)
         qemu = next(pid for pid in processes if uuid.encode() in Path(f"/proc/{pid}/cmdline").read_bytes())
         os.kill(qemu, signal.SIGSTOP)
+
+
+def make_image(path: Path, backing: str = "") -> str:
+    """Make a qcow2 image that the host's QEMU can write, and return its path."""
+    based = ("-b", backing, "-F", "qcow2") if backing else ()
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *based, path, "1M"], check=True)
+    path.chmod(0o666)
+    return str(path)

@@ -85,6 +85,62 @@ def test_an_attempt_that_takes_too_long_is_waited_for_once(fake: FakeDaemon, mon
     mine.close_all()
 
 
+def test_only_who_begins_an_attempt_waits_for_it(fake: FakeDaemon) -> None:
+    go_on = threading.Event()
+
+    def connect(uri: str) -> Hypervisor:
+        go_on.wait(10)
+        return connections.connect(uri)
+
+    mine = Connections(connect)
+    opened: list[Hypervisor] = []
+    patient = threading.Thread(target=lambda: opened.append(mine.get(fake.uri, 10)))
+    patient.start()
+
+    def refused() -> float | None:
+        before = time.monotonic()
+        try:
+            mine.get(fake.uri, 10)
+        except HostUnreachable:
+            return time.monotonic() - before
+        return None
+
+    assert wait_until(refused, "another is refused") < 1
+    go_on.set()
+    patient.join(10)
+    assert opened == [mine.get(fake.uri)]
+    mine.close_all()
+
+
+def test_a_host_that_is_released_is_forgotten_even_while_it_is_being_connected_to(fake: FakeDaemon) -> None:
+    go_on = threading.Event()
+    made: list[Hypervisor] = []
+
+    def connect(uri: str) -> Hypervisor:
+        go_on.wait(10)
+        made.append(connections.connect(uri))
+        return made[-1]
+
+    mine = Connections(connect)
+    with pytest.raises(HostUnreachable):
+        mine.get(fake.uri, 0.05)
+    mine.release(fake.uri)
+    go_on.set()
+    wait_until(lambda: made and not made[0].alive, "what the attempt came to was closed")
+    assert mine.get(fake.uri).alive
+    mine.close_all()
+
+
+def test_a_connection_that_nobody_asks_for_is_closed(fake: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "IDLE_LIMIT", 0.0)
+    mine = Connections()
+    first = mine.get(fake.uri)
+    assert mine.get(fake.uri) is first
+    other = mine.get(f"{fake.uri}&other")
+    assert (first.alive, other.alive) == (False, True)
+    mine.close_all()
+
+
 def test_a_child_process_starts_without_its_parents_connections(fake: FakeDaemon) -> None:
     parent = connections.get(fake.uri)
     read, write = os.pipe()

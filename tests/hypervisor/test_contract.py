@@ -24,6 +24,7 @@ from tests.support.waiting import wait_until
 from vms.domain.observation import DomainState, DownReason, Job
 from vms.hypervisor import png
 from vms.hypervisor.base import (
+    SCREEN_LIMIT,
     AgentUnavailable,
     Capability,
     DomainEvent,
@@ -299,10 +300,102 @@ def test_an_agent_restarts_its_guest_in_the_same_run(rig: Rig) -> None:
 def test_a_guest_that_restarts_when_told_to_halt_ends_all_the_same(rig: Rig) -> None:
     domain = up(rig, "reboots")
     rig.hypervisor.prepare(domain, "token", end_on_reset=True)
+    told: list[EventKind] = []
+    watch = rig.hypervisor.watch(lambda event: told.append(event.kind), lambda reason: None)
     rig.hypervisor.ask_agent(domain)
     assert wait_down(rig.hypervisor, domain).down_reason is DownReason.GUEST
+    wait_until(lambda: EventKind.STOPPED in told, "the end is told")
+    watch.close()
+    assert EventKind.RESET not in told
+    assert told.index(EventKind.FINAL_RESET) < told.index(EventKind.STOPPED)
     rig.hypervisor.start(domain)
     assert not rig.hypervisor.observe(domain).seen.reset_ends_run
+
+
+@contract(Capability.AGENT)
+def test_a_guest_that_shuts_down_is_not_said_to_have_restarted(rig: Rig) -> None:
+    domain = up(rig)
+    rig.hypervisor.prepare(domain, "token", end_on_reset=True)
+    told: list[EventKind] = []
+    watch = rig.hypervisor.watch(lambda event: told.append(event.kind), lambda reason: None)
+    rig.hypervisor.ask_agent(domain)
+    wait_until(lambda: EventKind.STOPPED in told, "the end is told", 60)
+    rig.hypervisor.start(domain)
+    wait_seen(rig.hypervisor, domain, lambda seen: seen.agent_connected)
+    watch.close()
+    assert not {EventKind.RESET, EventKind.FINAL_RESET} & set(told)
+
+
+@contract(Capability.AGENT | Capability.DISOBEDIENCE)
+def test_an_agent_that_goes_away_when_it_is_asked_has_taken_the_request(rig: Rig) -> None:
+    domain = up(rig, "drops")
+    wait_until(lambda: takes_the_question(rig, domain), "the agent answers", 60)
+    wait_seen(rig.hypervisor, domain, lambda seen: not seen.agent_connected)
+    with pytest.raises(AgentUnavailable):
+        rig.hypervisor.ask_agent(domain)
+    rig.hypervisor.press_button(domain)
+    assert wait_down(rig.hypervisor, domain).down_reason is DownReason.GUEST
+
+
+@contract(Capability.AGENT | Capability.DISOBEDIENCE)
+def test_an_agent_that_answers_too_late_is_given_up_within_five_seconds(rig: Rig) -> None:
+    def asked() -> tuple[str, float] | None:
+        domain = up(rig, "late")
+        before = time.monotonic()
+        return None if takes_the_question(rig, domain) else (domain, time.monotonic() - before)
+
+    # A real one stands still a moment after it has connected. One that was asked sooner goes down: another is taken.
+    domain, took = wait_until(asked, "the agent answers late", 90)
+    assert took < 5.0
+    assert rig.hypervisor.observe(domain).seen.agent_connected
+
+
+@contract(Capability.DISOBEDIENCE)
+def test_presses_that_a_guest_loses_are_made_up_for_by_pressing_again(rig: Rig) -> None:
+    domain = running(rig, "deaf")
+    presses: list[float] = []
+
+    def down() -> bool:
+        # A guest takes presses in quick succession for one.
+        if not presses or time.monotonic() > presses[-1] + 1.5:
+            presses.append(time.monotonic())
+            rig.hypervisor.press_button(domain)
+        return rig.hypervisor.observe(domain).seen.down
+
+    wait_until(down, "the guest has heard", 90, interval=0.1)
+    assert len(presses) >= 4
+    assert rig.hypervisor.observe(domain).seen.down_reason is DownReason.GUEST
+
+
+@contract(Capability.AGENT | Capability.DISOBEDIENCE)
+def test_a_guest_that_panics_is_down_and_has_crashed(rig: Rig) -> None:
+    domain = up(rig, "panics")
+    rig.hypervisor.prepare(domain, "token", end_on_reset=True)
+    rig.hypervisor.ask_agent(domain)
+    assert wait_down(rig.hypervisor, domain).down_reason is DownReason.CRASHED
+
+
+@contract(Capability.AGENT | Capability.DISOBEDIENCE)
+def test_a_guest_that_panics_may_be_preserved_as_it_was_then(rig: Rig) -> None:
+    domain = up(rig, "preserved")
+    rig.hypervisor.prepare(domain, "token", end_on_reset=True)
+    rig.hypervisor.ask_agent(domain)
+    seen = wait_seen(rig.hypervisor, domain, lambda seen: seen.crashed)
+    assert (seen.state, seen.run_token) == (DomainState.PAUSED, "token")
+    assert next(found.seen for found in rig.hypervisor.domains() if found.uuid == domain).crashed
+    rig.hypervisor.destroy(domain, "token")
+    rig.hypervisor.start(domain)
+    assert not rig.hypervisor.observe(domain).seen.crashed
+
+
+@contract(Capability.AGENT | Capability.DISOBEDIENCE)
+def test_a_guest_that_hangs_as_it_boots_takes_no_request(rig: Rig) -> None:
+    domain = running(rig, "hangs")
+    rig.hypervisor.press_button(domain)
+    with pytest.raises(AgentUnavailable):
+        rig.hypervisor.ask_agent(domain)
+    seen = rig.hypervisor.observe(domain).seen
+    assert (seen.state, seen.agent_channel, seen.agent_connected) == (DomainState.RUNNING, True, False)
 
 
 @contract(Capability.DISOBEDIENCE)
@@ -378,7 +471,22 @@ def test_saving_what_does_not_run_fails_at_once(rig: Rig) -> None:
 
 @contract(Capability.SCREENSHOT)
 def test_takes_a_picture_of_the_screen(rig: Rig) -> None:
-    assert rig.hypervisor.screenshot(running(rig, "acpi")).startswith(png.SIGNATURE)
+    width, height = png.measure(rig.hypervisor.screenshot(running(rig, "acpi")))
+    assert width > 100
+    assert height > 100
+
+
+@pytest.mark.behaviour(31)
+@contract(Capability.DISOBEDIENCE)
+def test_the_picture_of_a_run_that_hangs_is_given_up_and_does_not_hold_up_its_end(rig: Rig) -> None:
+    domain = running(rig, "stubborn")
+    rig.freeze(domain)
+    before = time.monotonic()
+    with pytest.raises(HypervisorError, match="did not answer within 2 s"):
+        rig.hypervisor.screenshot(domain)
+    assert time.monotonic() - before < SCREEN_LIMIT + 1
+    rig.hypervisor.destroy(domain, None)
+    assert rig.hypervisor.observe(domain).seen.down
 
 
 @contract(Capability.DISOBEDIENCE)

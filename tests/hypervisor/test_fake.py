@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake import FakeDaemon
+from tests.support.pictures import colours
 from tests.support.waiting import wait_until
 from vms.domain.observation import DomainState, DownReason, Job
 from vms.hypervisor.base import (
@@ -27,6 +28,7 @@ from vms.hypervisor.base import (
     HypervisorError,
 )
 from vms.hypervisor.fake import STUBBORN, Agent, FakeHypervisor, Reaction, Temper
+from vms.hypervisor.fake.temper import ANSWER_LIMIT
 
 
 @pytest.fixture
@@ -92,6 +94,63 @@ def test_a_reset_forgets_the_request_and_keeps_the_run(fake: FakeDaemon, host: F
     fake.control.wait_log(vm, "agent_connected", after=reset.seq)
     assert host.observe(vm).seen.run_token == "token"
     assert fake.control.inside(vm)["run"]["acts_at"] is None
+
+
+def test_an_agent_that_drops_takes_one_request_and_is_gone_until_the_next_boot(
+    fake: FakeDaemon, host: FakeHypervisor
+) -> None:
+    vm = fake.control.define("vm", Temper(agent=Agent.DROPS))
+    host.ask_agent(vm)
+    assert not host.observe(vm).seen.agent_connected
+    with pytest.raises(AgentUnavailable):
+        host.ask_agent(vm)
+    assert host.observe(vm).seen.state is DomainState.RUNNING
+    fake.control.hand(vm, "guest_reboot")
+    assert host.observe(vm).seen.agent_connected
+
+
+def test_an_agent_that_answers_too_late_obeys_all_the_same(fake: FakeDaemon, host: FakeHypervisor) -> None:
+    vm = fake.control.define("vm", Temper(agent_answers=ANSWER_LIMIT + 0.4))
+    before = time.monotonic()
+    with pytest.raises(AgentUnavailable, match="did not answer"):
+        host.ask_agent(vm)
+    assert time.monotonic() - before >= ANSWER_LIMIT
+    assert host.observe(vm).seen.state is DomainState.RUNNING
+    assert fake.control.wait_log(vm, "went_down").by == "guest"
+
+
+def test_a_guest_may_lose_its_first_presses(fake: FakeDaemon, host: FakeHypervisor) -> None:
+    vm = fake.control.define("vm", Temper(lost_presses=3))
+    for _ in range(4):
+        host.press_button(vm)
+    fake.control.wait_log(vm, "went_down")
+    assert [entry.effect for entry in fake.control.log(vm, names=["press_button"])] == [False, False, False, True]
+
+
+@pytest.mark.parametrize("on_crash", ["destroy", "preserve"])
+def test_a_guest_that_panics_is_down_or_preserved(fake: FakeDaemon, host: FakeHypervisor, on_crash: str) -> None:
+    vm = fake.control.define("vm", Temper(told_to_halt=Reaction.PANIC), on_crash=on_crash)
+    host.prepare(vm, "token", end_on_reset=True)
+    host.ask_agent(vm)
+    if on_crash == "destroy":
+        assert fake.control.wait_log(vm, "went_down").detail == DownReason.CRASHED
+    else:
+        fake.control.wait_log(vm, "crashed")
+        seen = host.observe(vm).seen
+        assert (seen.state, seen.crashed, seen.run_token) == (DomainState.PAUSED, True, "token")
+        host.destroy(vm, "token")
+        host.start(vm)
+        assert not host.observe(vm).seen.crashed
+
+
+def test_a_guest_may_hang_or_panic_as_it_boots(fake: FakeDaemon, host: FakeHypervisor) -> None:
+    hangs = fake.control.define("hangs", Temper(hangs=True))
+    host.press_button(hangs)
+    seen = host.observe(hangs).seen
+    assert (seen.state, seen.agent_channel, seen.agent_connected) == (DomainState.RUNNING, True, False)
+    panics = fake.control.define("panics", Temper(boot=0.2, panics=True))
+    assert host.observe(panics).seen.state is DomainState.RUNNING
+    assert fake.control.wait_log(panics, "went_down").detail == DownReason.CRASHED
 
 
 def test_a_save_takes_its_time(fake: FakeDaemon, host: FakeHypervisor) -> None:
@@ -233,6 +292,19 @@ def test_a_guest_sleeps_and_is_woken(fake: FakeDaemon, host: FakeHypervisor) -> 
     assert host.observe(vm).seen.state is DomainState.RUNNING
 
 
+def test_the_screen_shows_who_it_is_and_in_what_state(fake: FakeDaemon, host: FakeHypervisor) -> None:
+    one, other = fake.control.define("one"), fake.control.define("other")
+    running = host.screenshot(one)
+    assert host.screenshot(one) == running
+    assert host.screenshot(other) != running
+    assert len(colours(running)) == 2, "letters on a ground"
+    fake.control.hand(one, "suspend")
+    assert host.screenshot(one) != running
+    fake.control.hand(one, "resume")
+    fake.control.hand(one, "agent_disconnect")
+    assert host.screenshot(one) != running
+
+
 def test_runs_survive_the_daemon_and_go_on_without_it(fake: FakeDaemon) -> None:
     stays = fake.control.define("stays", STUBBORN)
     goes = fake.control.define("goes", Temper(slow=0.3))
@@ -288,6 +360,7 @@ def test_a_handler_that_calls_the_host_is_told_it_must_not(fake: FakeDaemon, hos
     wait_until(lambda: errors, "the handler was told")
 
 
+@pytest.mark.alone
 def test_a_fleet_is_listed_and_cycled_quickly(fake: FakeDaemon, host: FakeHypervisor) -> None:
     """The figures are ten times what an idle machine needs, to hold on a busy one."""
     vms = fake.control.define_many(10_000, "vm-", Temper(slow=3600))

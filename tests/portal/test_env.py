@@ -1,6 +1,8 @@
 """Configuration: what is read, what is refused, and in which words."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -13,14 +15,21 @@ def ids(variables: dict[str, str]) -> set[str]:
     return {problem.id for problem in env.load(variables).problems} - {env.UNPREPARED_HOME}
 
 
-def test_without_any_variable_everything_has_a_usable_default(tmp_path: Path) -> None:
-    config = env.load({"PORTAL_HOME": str(tmp_path)})
+@pytest.fixture
+def short_home() -> Iterator[Path]:
+    """A home whose path leaves room for the name of a socket, which has 107 characters at most."""
+    with TemporaryDirectory() as home:
+        yield Path(home)
+
+
+def test_without_any_variable_everything_has_a_usable_default(short_home: Path) -> None:
+    config = env.load({"PORTAL_HOME": str(short_home)})
     assert config.errors == []
     assert (config.port, config.bind, config.workers, config.demo, config.debug) == (8000, "127.0.0.1", 4, True, False)
-    assert config.database["NAME"] == str(tmp_path / "portal.sqlite3")
+    assert config.database["NAME"] == str(short_home / "portal.sqlite3")
     assert config.url == "http://127.0.0.1:8000/"
     assert config.own_redis
-    assert config.broker_url == f"redis+socket://{tmp_path}/run/redis.sock"
+    assert config.broker_url == f"redis+socket://{short_home}/run/redis.sock"
 
 
 @pytest.mark.parametrize(
@@ -43,6 +52,12 @@ def test_without_any_variable_everything_has_a_usable_default(tmp_path: Path) ->
         ("PORTAL_LOG_FORMAT", "xml", "portal.E013"),
         ("PORTAL_LOG_LEVEL", "loud", "portal.E014"),
         ("PORTAL_SECRET_KEY", "short", "portal.E015"),
+        ("EMAIL_URL", "mail.example.org", "portal.E019"),
+        ("EMAIL_URL", "consolemail://", "portal.E019"),
+        ("EMAIL_URL", "smtp://", "portal.E019"),
+        ("PORTAL_EMAIL_FROM", "VM Portal", "portal.E020"),
+        ("PORTAL_URL", "vms.example.org", "portal.E021"),
+        ("PORTAL_URL", "https://example.org/vms", "portal.E021"),
     ],
 )
 def test_a_wrong_value_is_one_problem_with_a_hint_and_stops_servers(name: str, value: str, problem: str) -> None:
@@ -51,6 +66,51 @@ def test_a_wrong_value_is_one_problem_with_a_hint_and_stops_servers(name: str, v
     assert all(found.hint and name in str(found) for found in config.errors)
     with pytest.raises(ImproperlyConfigured, match=name):
         config.require()
+
+
+MAIL = {
+    "EMAIL_URL": "smtp+tls://portal:p%40ss@mail.example.org",
+    "PORTAL_EMAIL_FROM": "VM Portal <vms@example.org>",
+    "PORTAL_URL": "https://vms.example.org/",
+}
+
+
+def test_mail_is_off_until_a_server_is_named() -> None:
+    config = env.load({})
+    assert not config.mails
+    assert config.email == {}
+
+
+@pytest.mark.parametrize(
+    ("url", "port", "tls"),
+    [
+        ("smtp://mail.example.org", 25, None),
+        ("smtp+tls://mail.example.org", 587, "EMAIL_USE_TLS"),
+        ("smtp+ssl://mail.example.org", 465, "EMAIL_USE_SSL"),
+        ("smtp://mail.example.org:2525", 2525, None),
+    ],
+)
+def test_a_mail_server_is_named_by_its_url(url: str, port: int, tls: str | None) -> None:
+    config = env.load(MAIL | {"EMAIL_URL": url})
+    assert config.errors == []
+    assert config.mails
+    assert (config.email["EMAIL_HOST"], config.email["EMAIL_PORT"]) == ("mail.example.org", port)
+    assert {name for name in config.email if name.startswith("EMAIL_USE")} == ({tls} if tls else set())
+
+
+def test_the_mail_servers_password_is_read_and_not_shown() -> None:
+    config = env.load(MAIL)
+    assert (config.email["EMAIL_HOST_USER"], config.email["EMAIL_HOST_PASSWORD"]) == ("portal", "p@ss")
+    assert config.public_url == "https://vms.example.org"
+    assert "p@ss" not in repr(config)
+
+
+@pytest.mark.parametrize("missing", ["PORTAL_EMAIL_FROM", "PORTAL_URL"])
+def test_mail_needs_a_sender_and_an_address_for_its_links(missing: str) -> None:
+    variables = {name: value for name, value in MAIL.items() if name != missing}
+    (problem,) = env.load(variables).errors
+    assert missing in problem.message
+    assert f"{missing}=" in problem.hint
 
 
 def test_all_problems_are_reported_at_once() -> None:

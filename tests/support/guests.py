@@ -6,9 +6,10 @@ from this module as a pytest plugin, which `tests/conftest.py` lists.
 
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import libvirt
 import pytest
@@ -51,6 +52,14 @@ class BootedGuest:
     def is_running(self) -> bool:
         return bool(self.domain.isActive())
 
+    def restart_by_agent(self) -> None:
+        """Have the guest restart itself, through its agent, which may be gone before its answer is heard."""
+        try:
+            self.domain.reboot(libvirt.VIR_DOMAIN_REBOOT_GUEST_AGENT)
+        except libvirt.libvirtError as error:
+            if "End of file from agent socket" not in str(error):
+                raise
+
     def wait_ready(self, runs: int = 1) -> None:
         """Until the guest said `ready` for the given time in its life and, if it has an agent, that is connected."""
         self.wait(lambda: self.serial().count(" ready after ") >= runs, "the guest is ready", BOOT_TIMEOUT)
@@ -71,6 +80,43 @@ class BootedGuest:
             wait_until(condition, what, timeout, interval=0.05)
         except AssertionError as error:
             raise AssertionError(f"{error}; the guest has said:\n{self.serial()}") from None
+
+
+def boot_all(
+    libvirtd: PrivateLibvirtd,
+    image: GuestImage,
+    emulator_type: EmulatorType,
+    guests: Iterable[DemoGuest],
+    *,
+    preserved: Collection[str] = (),
+) -> dict[str, BootedGuest]:
+    """Boot demo guests all at once, wait until they listen, and return them by the names of their domains.
+
+    Args:
+        preserved: Names of the guests that are kept as they are when they crash.
+    """
+    booted: dict[str, BootedGuest] = {}
+    connection = libvirt.open(libvirtd.uri)
+    try:
+        for guest in guests:
+            identity = uuid.uuid4()
+            serial = libvirtd.directory / "serial" / f"{identity}.log"
+            xml = domain_xml(
+                guest,
+                libvirtd.install(image),
+                uuid=identity,
+                emulator_type=emulator_type,
+                serial_log=serial,
+                on_crash="preserve" if guest.name in preserved else "destroy",
+            )
+            domain = connection.defineXML(xml)
+            domain.create()
+            booted[domain.name()] = BootedGuest(libvirtd, guest, identity, serial)
+    finally:
+        connection.close()
+    for each in booted.values():
+        each.wait_ready()
+    return booted
 
 
 BootGuest = Callable[..., BootedGuest]
@@ -108,7 +154,9 @@ def boot_guest(libvirtd: PrivateLibvirtd, guest_image: GuestImage, emulator_type
     """
     booted: list[BootedGuest] = []
 
-    def boot(guest: str | DemoGuest, *, wait: bool = True) -> BootedGuest:
+    def boot(
+        guest: str | DemoGuest, *, wait: bool = True, on_crash: Literal["destroy", "preserve"] = "destroy"
+    ) -> BootedGuest:
         chosen = DEMO_GUESTS[guest] if isinstance(guest, str) else guest
         identity = uuid.uuid4()
         result = BootedGuest(libvirtd, chosen, identity, libvirtd.directory / "serial" / f"{identity}.log")
@@ -121,6 +169,7 @@ def boot_guest(libvirtd: PrivateLibvirtd, guest_image: GuestImage, emulator_type
                 emulator_type=emulator_type,
                 prefix=f"demo-{identity.hex[:4]}-",
                 serial_log=result.serial_log,
+                on_crash=on_crash,
             )
             conn.defineXML(xml)
             booted.append(result)

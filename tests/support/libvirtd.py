@@ -11,6 +11,7 @@ import pwd
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -19,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.support.pki import Authority, Certificate
 from vms.demo.image import GuestImage
 
 _QEMU_USERS = ("libvirt-qemu", "nobody")
@@ -35,15 +37,24 @@ class PrivateLibvirtd:
     """A libvirtd of one's own. Use as a context manager, or call `start()` and, whatever happens, `stop()`.
 
     `uri` may be opened by any process of this user or of root, e.g. a worker under test.
+
+    Args:
+        tls: Also listen for TLS on a loopback port, as the server with this certificate, for clients of this authority.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, tls: tuple[Authority, Certificate] | None = None) -> None:
         # Directly under /tmp, not pytest's own directory: a socket's path has at most 107 characters.
         self.directory = Path(tempfile.mkdtemp(prefix="vmp-", dir="/tmp"))
+        # tests.support.reaper removes what a link in TMPDIR leads to, where we cannot any more.
+        self._link = Path(tempfile.gettempdir()) / f"{self.directory.name}.link"
+        self._link.symlink_to(self.directory)
         self.log = self.directory / "libvirtd.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._user = next(filter(None, map(_user, _QEMU_USERS))) if os.geteuid() == 0 else None
+        self.tls_port = _free_port() if tls else None
         self._configure()
+        if tls:
+            self._configure_tls(*tls)
 
     @property
     def socket(self) -> Path:
@@ -81,6 +92,7 @@ class PrivateLibvirtd:
             str(self.directory / "libvirtd.conf"),
             "--pid-file",
             str(self.directory / "libvirtd.pid"),
+            *(["--listen"] if self.tls_port else []),
         ]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -126,6 +138,7 @@ class PrivateLibvirtd:
         if not _wait(lambda: not self.processes(), _STOP_TIMEOUT):
             raise LibvirtdError(f"processes {self.processes()} outlived their libvirtd")
         shutil.rmtree(self.directory, ignore_errors=True)
+        self._link.unlink(missing_ok=True)
 
     def processes(self) -> list[int]:
         """Process ids of what runs in this directory: QEMU processes and, while it runs, the daemon."""
@@ -176,6 +189,18 @@ class PrivateLibvirtd:
             for path in [self.directory, *self.directory.rglob("*")]:
                 os.chown(path, self._user.pw_uid, self._user.pw_gid)
 
+    def _configure_tls(self, authority: Authority, server: Certificate) -> None:
+        files = {"ca_file": authority.own.certificate, "cert_file": server.certificate, "key_file": server.key}
+        lines = ["listen_tls = 1", 'listen_addr = "127.0.0.1"', f'tls_port = "{self.tls_port}"']
+        for setting, file in files.items():
+            copied = self.directory / file.name
+            shutil.copy(file, copied)
+            if self._user is not None:
+                os.chown(copied, self._user.pw_uid, self._user.pw_gid)
+            lines.append(f'{setting} = "{copied}"')
+        with (self.directory / "libvirtd.conf").open("a") as configuration:
+            configuration.write("\n".join(lines) + "\n")
+
     def _environment(self) -> dict[str, str]:
         paths = {
             "HOME": "home",
@@ -185,6 +210,13 @@ class PrivateLibvirtd:
             "XDG_DATA_HOME": "data",
         }
         return {"PATH": os.environ["PATH"], "LC_ALL": "C"} | {key: str(self.directory / p) for key, p in paths.items()}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _user(name: str) -> pwd.struct_passwd | None:

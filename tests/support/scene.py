@@ -13,14 +13,17 @@ from uuid import UUID
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group, User
+from django.db.models import QuerySet
 from django.test import Client
 from django.utils import timezone
 
 from vms import tasks
+from vms.domain.configuration import Configuration
 from vms.domain.observation import DomainState
 from vms.domain.operation import Outcome, Stage
 from vms.domain.power import Action, VmStatus
-from vms.models import Host, Operation, VirtualMachine
+from vms.engine.records import Code
+from vms.models import Event, Host, Operation, VirtualMachine
 
 _RUNNING = {VmStatus.UP, VmStatus.POWERING_UP, VmStatus.REBOOT_IN_PROGRESS, VmStatus.POWERING_DOWN}
 
@@ -43,6 +46,7 @@ def _member(name: str, group: str) -> User:
     if not Group.objects.filter(name=group).exists():
         # A test that commits leaves an empty database behind, without what the migrations made.
         import_module("vms.migrations.0002_groups").create_groups(apps, None)
+        import_module("vms.migrations.0010_removal_groups").grant(apps, None)
     user.groups.add(Group.objects.get(name=group))
     return user
 
@@ -86,6 +90,8 @@ def log_in() -> LogIn:
         headers = {"HX-Request": "true"} if htmx else {}
         client = Client(headers=headers, enforce_csrf_checks=enforce_csrf_checks)
         client.force_login(user)
+        # What these tests look at begins once somebody is in. The model's own manager deletes no event.
+        QuerySet(Event).filter(actor=user, code=Code.USER_LOGGED_IN).delete()
         return client
 
     return open_client
@@ -100,6 +106,21 @@ def host(db: None) -> Host:
 
 
 MakeVm = Callable[..., VirtualMachine]
+
+
+def configuration(**parts: Any) -> dict[str, Any]:
+    """Return a configuration as it is stored: 4 GiB, 2 CPUs, from disk, an empty CD drive, unless told otherwise."""
+    plain: dict[str, Any] = {"memory": 4 << 30, "vcpus": 2, "boot": ("hd",), "cd_image": ""}
+    return Configuration(**(plain | parts)).as_json()
+
+
+def pending(**parts: Any) -> dict[str, Any]:
+    """Return the fields of a VM that runs with a plain configuration, while another waits for the next cold start."""
+    return {
+        "stored_configuration": configuration(**parts),
+        "running_configuration": configuration(),
+        "pending_count": len(parts),
+    }
 
 
 @pytest.fixture
@@ -118,7 +139,10 @@ def make_vm(host: Host) -> MakeVm:
             "agent_connected": running,
             "running_since": timezone.now() - timedelta(days=12) if running else None,
         }
-        return VirtualMachine.objects.create(name=name, status=status, **(defaults | fields))
+        wanted = defaults | fields
+        stored = configuration(**{part: wanted[part] for part in ("description", "memory", "vcpus") if part in wanted})
+        configured = {"stored_configuration": stored, "running_configuration": stored if running else None}
+        return VirtualMachine.objects.create(name=name, status=status, **(configured | wanted))
 
     return make
 

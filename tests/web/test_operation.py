@@ -6,15 +6,19 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
 from tests.support.scene import LogIn, MakeOperation, MakeVm
+from vms.domain.observation import Proof
 from vms.domain.operation import Failure, Outcome, StepKind
 from vms.domain.power import Action, VmStatus
+from vms.domain.run_options import RunOptions
 from vms.engine.records import Code, record
-from vms.models import Operation, VirtualMachine
+from vms.hypervisor import png
+from vms.models import Operation, OperationScreen, VirtualMachine
 
 LIST, TABLE = reverse("operation_list"), reverse("operation_table")
 
@@ -91,14 +95,109 @@ def test_time_down_and_time_to_return_are_told(
     log_in: LogIn, viewer: User, vm: VirtualMachine, make_operation: MakeOperation
 ) -> None:
     operation = make_operation(vm, outcome=Outcome.CLEAN_AGENT)
-    down = operation.created_at + timedelta(seconds=4)
-    Operation.objects.filter(pk=operation.pk).update(went_down_at=down, ended_at=down + timedelta(seconds=3))
-    operation.steps.create(number=1, kind=StepKind.STARTED, at=down + timedelta(seconds=1.5), answered_at=down, ok=True)
-    html = log_in(viewer).get(operation.get_absolute_url()).content.decode()
+    assert operation.asked_at is not None
+    down = operation.asked_at + timedelta(seconds=4)
+    up = down + timedelta(seconds=4.5)
+    Operation.objects.filter(pk=operation.pk).update(
+        went_down_at=down,
+        started_at=down + timedelta(seconds=1.5),
+        returned_at=up,
+        ended_at=up,
+        proof=Proof.AGENT,
+    )
+    client = log_in(viewer)
+    html = client.get(operation.get_absolute_url()).content.decode()
     assert "<dt>Time to go down</dt><dd>4.0 s</dd>" in html
     assert "<dt>Time down</dt><dd>1.5 s</dd>" in html
     assert "<dt>Time to return</dt><dd>3.0 s</dd>" in html
-    assert "<dt>Took in all</dt><dd>7.0 s</dd>" in html
+    assert "<dt>Took in all</dt><dd>9.5 s</dd>" in html
+    assert "<dt>Known to be back</dt><dd>Its guest agent is connected, <time" in html
+    assert "agent connected</span>" in client.get(LIST).content.decode()
+
+
+@pytest.mark.behaviour(1, 31)
+def test_the_page_tells_when_a_guest_went_down_after_nobody_waited_any_more(
+    log_in: LogIn, viewer: User, vm: VirtualMachine, make_operation: MakeOperation
+) -> None:
+    operation = make_operation(vm, outcome=Outcome.GAVE_UP)
+    assert operation.asked_at is not None
+    Operation.objects.filter(pk=operation.pk).update(went_down_at=operation.asked_at + timedelta(seconds=75))
+    html = log_in(viewer).get(operation.get_absolute_url()).content.decode()
+    assert "<dt>Time to go down</dt><dd>1:15 (after the portal had stopped waiting)</dd>" in html
+
+
+@pytest.mark.behaviour(34)
+def test_what_was_confirmed_is_kept_and_shown(log_in: LogIn, operator: User, vm: VirtualMachine) -> None:
+    client = log_in(operator)
+    client.post(reverse("vm_action", args=[Action.REBOOT]), {"vm": str(vm.pk), "reason": "new kernel"})
+    operation = Operation.objects.get(vm=vm)
+    VirtualMachine.objects.filter(pk=vm.pk).update(name="renamed", running_since=None, status=VmStatus.DOWN)
+    html = client.get(operation.get_absolute_url()).content.decode()
+    confirmed = " ".join(html.split('id="operation_plan_title"')[1].split("</section>")[0].split())
+    assert "<b>web01</b> on kvm1, Up for 12 d" in confirmed
+    assert "Ask the guest agent" in confirmed
+    assert "not powered off" in confirmed
+
+
+# `operation_screen`
+
+
+def screen_of(operation: Operation) -> str:
+    """Return the address of an operation's picture."""
+    return reverse("operation_screen", args=[operation.pk])
+
+
+@pytest.fixture
+def pictured(vm: VirtualMachine, make_operation: MakeOperation) -> Operation:
+    """An operation that powered its VM off, with the picture taken before."""
+    operation = make_operation(vm, outcome=Outcome.FORCED)
+    picture = png.write(2, 1, b"\0\0\0\xff\xff\xff")
+    OperationScreen.objects.create(
+        operation=operation, taken_at=operation.created_at, width=2, height=1, size=len(picture), png=picture
+    )
+    return operation
+
+
+@pytest.mark.behaviour(31)
+def test_the_screen_before_a_power_off_is_shown_and_is_a_picture_and_nothing_else(
+    log_in: LogIn, viewer: User, pictured: Operation
+) -> None:
+    client = log_in(viewer)
+    html = client.get(pictured.get_absolute_url()).content.decode()
+    assert "Screen just before the power-off" in html
+    assert f'<img src="{screen_of(pictured)}" width="2" height="1"' in html
+    assert 'alt="Screen of web01 at ' in html
+    response = client.get(screen_of(pictured))
+    assert response.content == bytes(pictured.screen.png)
+    assert response.headers["Content-Type"] == "image/png"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Content-Disposition"].startswith("inline; filename=")
+    assert set(response.headers["Cache-Control"].split(", ")) == {"private", "max-age=86400", "immutable"}
+
+
+@pytest.mark.behaviour(31)
+def test_a_screen_needs_the_permission_of_its_page_and_to_be_there(
+    client: Client, log_in: LogIn, viewer: User, outsider: User, pictured: Operation, make_operation: MakeOperation
+) -> None:
+    url = screen_of(pictured)
+    assert client.get(url).headers["Location"].startswith(reverse("login"))
+    assert "Cache-Control" not in client.get(url).headers
+    assert log_in(outsider).get(url).status_code == 403
+    assert log_in(viewer).post(url).status_code == 405
+    bare = make_operation(pictured.vm, outcome=Outcome.CLEAN_AGENT)
+    assert log_in(viewer).get(screen_of(bare)).status_code == 404
+    assert log_in(viewer).get(reverse("operation_screen", args=[uuid.uuid4()])).status_code == 404
+    assert "Screen just before" not in log_in(viewer).get(bare.get_absolute_url()).content.decode()
+
+
+@pytest.mark.behaviour(31)
+def test_the_page_does_not_read_the_picture_itself(
+    log_in: LogIn, viewer: User, pictured: Operation, django_assert_num_queries: Any
+) -> None:
+    client = log_in(viewer)
+    with django_assert_num_queries(7) as queries:
+        client.get(pictured.get_absolute_url())
+    assert not any('"vms_operationscreen"."png"' in query["sql"] for query in queries.captured_queries)
 
 
 def test_a_running_operation_keeps_itself_fresh(
@@ -145,3 +244,31 @@ def test_a_page_of_operations_costs_a_constant_number_of_queries(
             client.get(LIST)
     with django_assert_num_queries(7):
         client.get(operation.get_absolute_url())
+
+
+@pytest.mark.behaviour(34)
+def test_the_plan_tells_what_was_confirmed_besides_the_ladder(
+    log_in: LogIn, viewer: User, vm: VirtualMachine, make_operation: MakeOperation
+) -> None:
+    policy = {"force": True, "delay": 60, "force_origin": "pending_changes", "delay_origin": "default"}
+    plan = {
+        "action": "reboot",
+        "policy": policy,
+        "steps": [{"kind": "power_off", "after": 60}, {"kind": "start", "after": None}],
+        "consequences": ["applies_changes", "loses_disk_writes"],
+        "changes": [{"part": "boot", "now": ["hd"], "next": ["cdrom", "hd"]}],
+    }
+    options = RunOptions(memory=2 << 30, paused=True, stateless=True).as_json()
+    operation = make_operation(vm, plan=plan, options=options, force_origin="pending_changes")
+    html = log_in(viewer).get(operation.get_absolute_url()).content.decode()
+    for told in (
+        "because changes must be applied",
+        "The changes that wait are applied.",
+        "everything it has written to its disks is lost",
+        "Boot order",
+        "CD, Hard disk",
+        "Memory: 2 GiB",
+        "Starts paused",
+        "Stateless",
+    ):
+        assert told in html

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from tests.support.scene import LogIn, MakeOperation, MakeVm
+from tests.support.scene import LogIn, MakeOperation, MakeVm, pending
 from vms.domain.operation import Stage
 from vms.domain.power import Action, VmStatus
 from vms.models import Event, Operation, VirtualMachine
@@ -70,7 +70,7 @@ def test_every_action_can_be_confirmed_and_done(
     assert "web01 was accepted" in response.content.decode()
 
 
-@pytest.mark.parametrize("action", list(Action))
+@pytest.mark.parametrize("action", [action for action in Action if action is not Action.RUN_ONCE])
 def test_looking_changes_nothing(log_in: LogIn, admin: User, make_vm: MakeVm, action: Action) -> None:
     vms = [make_vm(status.value, status) for status in VmStatus]
     client = log_in(admin)
@@ -275,5 +275,65 @@ def test_the_confirmation_of_many_vms_costs_as_many_queries_as_that_of_few(
     client = log_in(operator, htmx=True)
     client.get(REBOOT, {"vm": ids[:1]})
     for count in (5, 60):
-        with django_assert_num_queries(8):
+        with django_assert_num_queries(11):
             client.get(REBOOT, {"vm": ids[:count]})
+
+
+@pytest.mark.behaviour(10)
+@pytest.mark.behaviour(34)
+def test_pending_changes_are_listed_and_the_reason_of_force_is_said(
+    log_in: LogIn, operator: User, make_vm: MakeVm
+) -> None:
+    vm = make_vm(**pending(memory=8 << 30, cd_image="/isos/<new>.iso"))
+    html = log_in(operator, htmx=True).get(REBOOT, {"vm": str(vm.pk)}).content.decode()
+    for told in (
+        "It <b>will be powered off</b> if the guest does not shut down in time, because changes must be applied.",
+        "The changes that wait are applied.",
+        "4 GiB",
+        "8 GiB",
+        "/isos/&lt;new&gt;.iso",
+    ):
+        assert told in html
+    assert "/isos/<new>.iso" not in html
+
+
+@pytest.mark.behaviour(10)
+def test_a_request_that_says_no_to_force_is_told_that_the_changes_may_go_on_waiting(
+    log_in: LogIn, operator: User, make_vm: MakeVm
+) -> None:
+    vm = make_vm(**pending(vcpus=4))
+    url = reverse("vm_action_plan", args=[Action.REBOOT])
+    html = log_in(operator, htmx=True).get(url, {"vm": str(vm.pk), "force": "no"}).content.decode()
+    assert "if it gives up, they go on waiting" in html
+    assert "The changes that wait are applied." not in html
+    assert "Virtual CPUs" in html
+
+
+@pytest.mark.behaviour(13)
+@pytest.mark.behaviour(14)
+def test_the_end_of_a_run_that_differs_is_said(log_in: LogIn, operator: User, make_vm: MakeVm) -> None:
+    client = log_in(operator, htmx=True)
+    run_once, stateless = make_vm("rescue", run_once=True), make_vm("kiosk", run_stateless=True)
+    ends = "This run was started with other than the stored configuration; that ends with it."
+    loses = "The run is stateless: everything it has written to its disks is lost."
+    for url in (REBOOT, POWER_OFF):
+        assert ends in client.get(url, {"vm": str(run_once.pk)}).content.decode()
+        assert loses in client.get(url, {"vm": str(stateless.pk)}).content.decode()
+        both = client.get(url, {"vm": [str(run_once.pk), str(stateless.pk)]}).content.decode()
+        assert ends in both
+        assert loses in both
+
+
+def test_a_restart_inside_the_guest_is_its_own_ladder(log_in: LogIn, operator: User, make_vm: MakeVm) -> None:
+    vm = make_vm(restart_inside=True)
+    html = log_in(operator, htmx=True).get(REBOOT, {"vm": str(vm.pk)}).content.decode()
+    assert "Ask the guest agent to restart the guest; the VM itself runs on" in html
+    assert "Press the power button" not in html
+
+
+@pytest.mark.behaviour(33)
+def test_several_vms_are_told_which_changes_each_gets(log_in: LogIn, operator: User, make_vm: MakeVm) -> None:
+    vms = [make_vm("a", **pending(memory=8 << 30)), make_vm("b")]
+    html = log_in(operator, htmx=True).get(REBOOT, {"vm": [str(vm.pk) for vm in vms]}).content.decode()
+    assert html.count("The changes that wait are applied.") == 1
+    assert "Memory: 4 GiB → 8 GiB" in html

@@ -1,4 +1,4 @@
-"""`vm_edit`: a VM's own power-down policy."""
+"""`vm_edit`: a VM's power-down policy. Its configuration and options are in `test_vm_edit_configuration`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
+from tests.support.forms import fill
 from tests.support.scene import LogIn, MakeVm
 from vms.models import Event, PortalDefaults, VirtualMachine
 
@@ -55,7 +56,8 @@ def test_both_settings_are_saved_with_an_event(log_in: LogIn, admin: User, vm: V
 
 def test_no_tick_is_an_own_no(log_in: LogIn, admin: User, make_vm: MakeVm) -> None:
     vm = make_vm()
-    log_in(admin).post(edit(vm), {"graceful_delay": "", "delay_default": "on"})
+    client = log_in(admin, htmx=True)
+    client.post(edit(vm), fill(client.get(edit(vm)), force_default=False))
     assert policy(vm) == (False, None)
 
 
@@ -68,7 +70,8 @@ def test_back_to_the_portals_default(log_in: LogIn, admin: User, make_vm: MakeVm
 
 def test_an_empty_box_means_the_default(log_in: LogIn, admin: User, make_vm: MakeVm) -> None:
     vm = make_vm(graceful_delay=15)
-    log_in(admin).post(edit(vm), {"force_default": "on", "graceful_delay": "  "})
+    client = log_in(admin, htmx=True)
+    client.post(edit(vm), fill(client.get(edit(vm)), graceful_delay="  "))
     assert policy(vm) == (None, None)
 
 
@@ -135,3 +138,33 @@ def test_a_post_without_its_csrf_token_is_refused(log_in: LogIn, admin: User, vm
 
 def test_a_vm_that_is_not_there_is_not_found(log_in: LogIn, admin: User) -> None:
     assert log_in(admin).get(reverse("vm_edit", args=[uuid.uuid4()])).status_code == 404
+
+
+def tags(vm: VirtualMachine) -> list[str]:
+    """Return the tags of a VM."""
+    return list(vm.tags.values_list("name", flat=True))
+
+
+def test_tags_are_set_with_an_event_and_known_ones_keep_their_spelling(
+    log_in: LogIn, admin: User, make_vm: MakeVm
+) -> None:
+    other, vm = make_vm("web02"), make_vm()
+    client = log_in(admin, htmx=True)
+    client.post(edit(other), USE_DEFAULTS | {"tags": "Production"})
+    client.post(edit(vm), USE_DEFAULTS | {"tags": " production ,web  server, "})
+    assert (tags(vm), tags(other)) == (["Production", "web server"], ["Production"])
+    assert 'value="Production, web server"' in client.get(edit(vm)).content.decode()
+    client.post(edit(vm), USE_DEFAULTS | {"tags": "web server"})
+    assert tags(vm) == ["web server"]
+    assert Event.objects.latest("id").message == (
+        "Tags of web01 changed from “Production, web server” to “web server”."
+    )
+
+
+def test_a_bad_tag_is_answered_at_the_field_and_nothing_is_saved(log_in: LogIn, admin: User, make_vm: MakeVm) -> None:
+    vm = make_vm()
+    sent = {"force": "on", "graceful_delay": "15", "tags": "x" * 51}
+    response = log_in(admin, htmx=True).post(edit(vm), sent)
+    assert response.status_code == 422
+    assert response.content.decode().count("A tag has at most 50 characters.") == 2
+    assert (tags(vm), policy(vm)) == ([], (None, None))

@@ -11,10 +11,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from tests.support.scene import LogIn, MakeOperation, MakeVm
+from tests.support.scene import LogIn, MakeOperation, MakeVm, pending
 from vms.domain.operation import Outcome
 from vms.domain.power import Action, VmStatus
-from vms.models import Host, VirtualMachine
+from vms.models import ConfigurationChange, Host, Tag, VirtualMachine
 
 LIST, BOARD, TOOLBAR = reverse("vm_list"), reverse("vm_board"), reverse("vm_toolbar")
 POLICY = (
@@ -101,9 +101,24 @@ def test_the_filter_narrows_the_list(
 
 
 @pytest.mark.parametrize(
+    ("query", "found"),
+    [("tag=prod", []), ("tag=prod*", ["db01", "web01"]), ("tag=PRODUCTION", ["web01"]), ("tag=* web", ["web01"])],
+)
+def test_a_vm_is_found_by_its_tags_and_once(
+    log_in: LogIn, viewer: User, make_vm: MakeVm, query: str, found: list[str]
+) -> None:
+    production, products = Tag.objects.create(name="production"), Tag.objects.create(name="products")
+    make_vm("web01").tags.add(production, products)
+    make_vm("db01").tags.add(products)
+    make_vm("web02")
+    response = log_in(viewer).get(LIST, {"filter": query})
+    assert (names(response) if found else []) == found
+
+
+@pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("colour=red", "“colour=” is not a field. Use name=, status= or host=."),
+        ("colour=red", "“colour=” is not a field. Use name=, status=, host=, tag= or pending=."),
         ("status=sideways", "“sideways” is not a status."),
         ("name=", "“name=” needs a value"),
         ('name="web', "A quotation mark is not closed."),
@@ -247,7 +262,7 @@ def test_the_menu_of_a_vm_that_is_not_there_is_not_found(log_in: LogIn, viewer: 
     assert log_in(viewer).get(reverse("vm_menu", args=[uuid.uuid4()])).status_code == 404
 
 
-@pytest.mark.parametrize(("url", "queries"), [(LIST, 9), (BOARD, 9)])
+@pytest.mark.parametrize(("url", "queries"), [(LIST, 10), (BOARD, 10)])
 def test_the_list_costs_as_many_queries_for_five_vms_as_for_five_hundred(
     log_in: LogIn,
     operator: User,
@@ -276,3 +291,86 @@ def test_the_toolbar_costs_as_many_queries_for_one_vm_as_for_fifty(
     for count in (1, 50):
         with django_assert_num_queries(6):
             client.get(TOOLBAR, {"vm": ids[:count]})
+
+
+@pytest.mark.behaviour(11)
+def test_pending_changes_are_counted_in_the_row_with_a_link_to_them(
+    log_in: LogIn, viewer: User, make_vm: MakeVm
+) -> None:
+    two, one, none = (
+        make_vm("two", **pending(memory=8 << 30, vcpus=4)),
+        make_vm("one", **pending(cd_image="/isos/debian.iso")),
+        make_vm("none"),
+    )
+    html = log_in(viewer).get(BOARD).content.decode()
+    assert "2 changes" in html
+    assert "1 change<" in html
+    for vm in (two, one):
+        assert f'href="{reverse("vm_pending", args=[vm.pk])}"' in html
+    assert reverse("vm_pending", args=[none.pk]) not in html
+
+
+@pytest.mark.behaviour(11)
+def test_changes_that_the_host_is_still_to_store_are_counted_too(
+    log_in: LogIn, viewer: User, vm: VirtualMachine, make_vm: MakeVm, django_assert_num_queries: Any
+) -> None:
+    client = log_in(viewer)
+    vms = [vm, *(make_vm(f"vm{number}") for number in range(5))]
+    for each in vms:
+        ConfigurationChange.objects.create(
+            vm=each, values={"memory": 8 << 30, "vcpus": 4}, actor_name="grace", correlation_id="x"
+        )
+    VirtualMachine.objects.update(change_waits=True)
+    with django_assert_num_queries(11):  # one more than without, for however many
+        html = client.get(BOARD).content.decode()
+    assert html.count("2 changes") == html.count("being stored") == len(vms)
+
+
+def test_runs_that_differ_are_marked(log_in: LogIn, viewer: User, make_vm: MakeVm) -> None:
+    client = log_in(viewer)
+    make_vm()
+    plain = client.get(BOARD).content.decode()
+    assert "Run once" not in plain
+    assert "Stateless" not in plain
+    make_vm("rescue", run_once=True)
+    make_vm("kiosk", run_stateless=True)
+    html = client.get(BOARD).content.decode()
+    assert html.count(">Run once<") == html.count(">Stateless<") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("pending=yes", ["changed", "storing"]), ("pending=No", ["plain"]), ("pending=yes name=ch*", ["changed"])],
+)
+def test_the_list_can_be_narrowed_to_what_waits(
+    log_in: LogIn, viewer: User, make_vm: MakeVm, text: str, found: list[str]
+) -> None:
+    make_vm("changed", **pending(vcpus=4))
+    make_vm("storing", change_waits=True)
+    make_vm("plain")
+    response = log_in(viewer).get(LIST, {"filter": text})
+    assert names(response) == found
+
+
+def test_pending_is_yes_or_no_and_sorts(log_in: LogIn, viewer: User, make_vm: MakeVm) -> None:
+    client = log_in(viewer)
+    assert "either pending=yes or pending=no" in client.get(LIST, {"filter": "pending=2"}).content.decode()
+    make_vm("a", **pending(vcpus=4))
+    make_vm("b", **pending(vcpus=4, memory=8 << 30))
+    make_vm("c")
+    for sort, order in (("pending", ["c", "a", "b"]), ("-pending", ["b", "a", "c"])):
+        assert names(client.get(LIST, {"sort": sort})) == order
+
+
+def test_run_once_stands_beside_run_and_is_for_one_vm(log_in: LogIn, operator: User, make_vm: MakeVm) -> None:
+    client = log_in(operator)
+    one, two = make_vm("a", VmStatus.DOWN), make_vm("b", VmStatus.DOWN)
+    html = client.get(TOOLBAR, {"vm": str(one.pk)}).content.decode()
+    assert 'id="vm_toolbar_run_menu_run_once"' in html
+    assert 'hx-get="/vms/run-once/"' in html
+    both = client.get(TOOLBAR, {"vm": [str(one.pk), str(two.pk)]})
+    (group,) = both.context["toolbar_run"]
+    assert [control.why_not for control in group] == ["Select one virtual machine only."]
+    menu = client.get(reverse("vm_menu", args=[one.pk])).content.decode()
+    assert "Run once…" in menu
+    assert "Pending changes…" in menu

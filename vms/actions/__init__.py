@@ -10,21 +10,39 @@ from vms.actions.asking import (
     preview,
     previews,
     reboot,
+    remove,
     request,
     resume,
     run,
+    run_once,
     shut_down,
     suspend,
 )
+from vms.actions.bulk import Answer, Asked, cancel_queued, request_each
 from vms.actions.common import Refused
-from vms.actions.policy import set_defaults, set_policy
+from vms.actions.configuring import configure, revert, waiting_changes
+from vms.actions.editing import SettingChange, edit
+from vms.actions.hosts import HostTaken, add_host, change_host, check_host, remove_host
+from vms.actions.notices import subscribe
+from vms.actions.policy import set_defaults, set_options, set_policy, set_retention
 from vms.actions.steering import cancel, extend, force_now
+from vms.actions.tags import set_tags
 from vms.actions.verdicts import refusal_text, verdict_for
 
 __all__ = [
+    "Answer",
+    "Asked",
+    "HostTaken",
     "Preview",
     "Refused",
+    "SettingChange",
+    "add_host",
     "cancel",
+    "cancel_queued",
+    "change_host",
+    "check_host",
+    "configure",
+    "edit",
     "extend",
     "force_now",
     "power_cycle",
@@ -33,12 +51,22 @@ __all__ = [
     "previews",
     "reboot",
     "refusal_text",
+    "remove",
+    "remove_host",
     "request",
+    "request_each",
     "resume",
+    "revert",
     "run",
+    "run_once",
     "set_defaults",
+    "set_options",
     "set_policy",
+    "set_retention",
+    "set_tags",
     "shut_down",
+    "subscribe",
     "suspend",
     "verdict_for",
+    "waiting_changes",
 ]

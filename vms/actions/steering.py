@@ -6,11 +6,12 @@ from collections.abc import Callable
 from functools import partial
 
 from django.db import transaction
+from django.utils import timezone
 
 from vms import permissions, tasks
 from vms.actions.common import ATTEMPTS, Actor, Refused
 from vms.domain.policy import MAX_DELAY
-from vms.engine import journal
+from vms.engine import journal, sync
 from vms.models import Operation
 
 
@@ -45,18 +46,33 @@ def extend(actor: Actor, operation: Operation, seconds: int) -> None:
 def cancel(actor: Actor, operation: Operation) -> None:
     """Stop waiting for the guest. One that was asked already may still go down, and then stays down.
 
+    An operation that queues ends at once, and nothing is asked of its guest.
+
     Raises:
         PermissionDenied: The actor may not do what the operation does.
         Refused: The operation no longer waits for its guest.
     """
     permissions.require(permissions.may_steer(actor, operation))
-    _steer(operation, lambda row: journal.cancel(row, actor))
+    if not drop(actor, operation):
+        _steer(operation, lambda row: journal.cancel(row, actor))
+
+
+def drop(actor: Actor, operation: Operation) -> bool:
+    """Take an operation off its queue; False when it does not queue, or does no longer. Permission is the caller's."""
+    if not operation.queued:
+        return False
+    with sync.locked(operation.vm_id):
+        dropped = journal.drop(journal.read(operation.pk), actor)
+    operation.refresh_from_db()
+    return dropped
 
 
 def _total_delay(operation: Operation) -> float:
-    if operation.deadline_at is None or operation.asked_at is None:
+    if operation.deadline_at is None:
         return operation.delay or 0
-    return (operation.deadline_at - operation.asked_at).total_seconds()
+    # One whose delay was ended before its guest was asked asks it now, if it is extended.
+    begins_at = operation.asked_at or timezone.now()
+    return max(0, (operation.deadline_at - begins_at).total_seconds())
 
 
 def _steer(operation: Operation, change: Callable[[Operation], bool]) -> None:

@@ -13,6 +13,8 @@ def refusal_text(action: Action, vm: VirtualMachine, verdict: Verdict, active: O
     """Say in words why an action is refused."""
     if verdict.refusal is Refusal.IN_FLIGHT and active is not None:
         return _in_flight_text(action, vm, active)
+    if verdict.refusal is Refusal.STATELESS:
+        return f"Cannot suspend {vm.name}: its disks are stateless, so that its memory cannot be saved."
     status = labels.STATUS[VmStatus(vm.status)]
     return f"Cannot {str(labels.ACTION[action]).lower()} {vm.name} because it is {status}."
 
@@ -21,7 +23,7 @@ def _in_flight_text(action: Action, vm: VirtualMachine, active: Operation) -> st
     running = str(labels.ACTION[Action(active.action)]).lower()
     return (
         f"Cannot {str(labels.ACTION[action]).lower()} {vm.name}: a {running} asked for by {active.actor_name} is "
-        "running on it."
+        f"{'queued for' if active.queued else 'running on'} it."
     )
 
 
@@ -29,4 +31,4 @@ def verdict_for(action: Action, vm: VirtualMachine, active: Operation | None) ->
     """Say whether an action would be accepted on a VM that `active` is running on."""
     running = in_flight(Action(active.action), Stage(active.stage)) if active is not None else None
     asleep = vm.domain_state == DomainState.SLEEPING
-    return resolve(action, VmStatus(vm.status), running, asleep=asleep)
+    return resolve(action, VmStatus(vm.status), running, asleep=asleep, stateless=vm.run_stateless)

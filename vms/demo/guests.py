@@ -27,15 +27,22 @@ _UUID_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, MARKER_NAMESPACE)
 class Temper:
     """How a guest behaves. Every field is one `portal.FIELD=value` on the kernel command line."""
 
-    agent: Literal["on", "ignore", "off"] = "on"
-    """Guest agent: does as it is asked; is connected and accepts requests but does nothing; does not run."""
+    agent: Literal["on", "ignore", "drop", "off"] = "on"
+    """Guest agent: does as it is asked; is connected and accepts requests but does nothing; does nothing either, and
+    goes away with the first request; does not run."""
+    answers: int = 0
+    """Seconds until the agent answers anything."""
     acpi: Literal["obey", "ignore"] = "obey"
-    halt: Literal["obey", "reboot", "ignore"] = "obey"
+    deaf: int = 0
+    """So many presses of the power button are lost before it hears one."""
+    halt: Literal["obey", "reboot", "panic", "ignore"] = "obey"
     """What it does when asked to shut down."""
     reboot: Literal["obey", "halt", "ignore"] = "obey"
     """What it does when asked to reboot."""
     slow: int = 0
     """Seconds from the first request until it acts; requests repeated meanwhile change nothing."""
+    boot: Literal["ok", "hang", "panic"] = "ok"
+    """How its boot ends; a guest that hangs or panics never says that it is ready."""
 
     def kernel_arguments(self) -> str:
         return " ".join(f"portal.{field.name}={getattr(self, field.name)}" for field in fields(self))
@@ -88,6 +95,7 @@ def domain_xml(
     prefix: str = DEFAULT_PREFIX,
     serial_log: Path | None = None,
     on_reboot: Literal["restart", "destroy"] = "restart",
+    on_crash: Literal["destroy", "preserve"] = "destroy",
 ) -> str:
     """The guest's libvirt domain definition: no network, no disk, a screen, and an agent channel if it has one.
 
@@ -123,13 +131,14 @@ def domain_xml(
   <clock offset='utc'/>
   <on_poweroff>destroy</on_poweroff>
   <on_reboot>{on_reboot}</on_reboot>
-  <on_crash>destroy</on_crash>
+  <on_crash>{on_crash}</on_crash>
   <devices>
     <controller type='usb' model='none'/>
     {serial}
     {channel}
     <graphics type='vnc' autoport='yes'><listen type='address' address='127.0.0.1'/></graphics>
     <video><model type='vga'/></video>
+    <panic model='isa'/>
     <memballoon model='none'/>
   </devices>
 </domain>

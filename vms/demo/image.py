@@ -31,6 +31,8 @@ _LIBRARY_DIRS = ("usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib", 
 _MODULE = re.compile(r"^(?P<name>.+)\.ko(?:\.(?P<compression>xz|zst))?$")
 # The agent's channel and the power button; a kernel that has one of them built in needs no module for it.
 _MODULES = ("virtio_pci", "virtio_console", "button", "evdev")
+# Tells the host that the guest panicked; without it a panic looks like a reset.
+_MODULES_IF_THERE = ("pvpanic_mmio",)
 _APPLETS = """
     acpid cat grep hostname insmod ln ls mkdir mkfifo mount poweroff reboot setsid sh sleep sync touch
 """.split()  # noqa: SIM905 - a list of words reads best as words
@@ -185,7 +187,7 @@ def _add_modules(archive: Archive, packages: PackageTree) -> None:
             add(dependency)
         ordered[name] = data
 
-    for name in _MODULES:
+    for name in (*_MODULES, *(name for name in _MODULES_IF_THERE if name in files)):
         add(name)
     for name, data in ordered.items():
         archive.file(f"lib/modules/{name}.ko", data)

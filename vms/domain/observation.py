@@ -36,6 +36,21 @@ class DownReason(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Proof(StrEnum):
+    """What shows that a VM which was started, or let run on, is back."""
+
+    AGENT = "agent"
+    """Its guest agent is connected."""
+    RUNNING = "running"
+    """It runs; nothing tells of its guest, which has no agent or whose agent nobody waited for."""
+    AGENT_LATE = "agent_late"
+    """It has run for a minute; its agent has not connected."""
+    ASLEEP = "asleep"
+    """Its guest has put itself to sleep."""
+    PAUSED = "paused"
+    """Somebody has paused it since."""
+
+
 class Job(StrEnum):
     """A long-running job of the hypervisor on a domain."""
 
@@ -59,7 +74,10 @@ class Observation:
         acpi: The domain has ACPI.
         persistent: It is defined, so it will still be there when it is down.
         job: Long-running job in progress.
+        crashed: The guest crashed, and its run is preserved as it was then; its state is PAUSED.
         reset_ends_run: `on_reboot` of this run is `destroy`: a guest that resets ends the run.
+        run_once: This run was started with other than the stored configuration.
+        stateless: What this run writes to its disks is dropped when it ends.
     """
 
     state: DomainState
@@ -71,34 +89,56 @@ class Observation:
     acpi: bool = True
     persistent: bool = True
     job: Job = Job.NONE
+    crashed: bool = False
     reset_ends_run: bool = False
+    run_once: bool = False
+    stateless: bool = False
 
     @property
     def down(self) -> bool:
         """True when no process runs."""
         return self.state is DomainState.DOWN
 
+    @property
+    def left_armed(self) -> bool:
+        """True when a reset by the guest ends a run that bears the portal's mark: perhaps by the portal's doing."""
+        return self.run_token is not None and self.reset_ends_run
+
 
 def is_up(seen: Observation, running_since: datetime | None, now: datetime) -> bool:
     """Say whether a running VM counts as up: its agent connected, or has none, or is 60 s late."""
-    if seen.state is DomainState.SLEEPING:
-        return True
-    if seen.state is not DomainState.RUNNING:
-        return False
-    if not seen.agent_channel or seen.agent_connected:
-        return True
-    return running_since is not None and now >= running_since + UP_WITHOUT_AGENT_AFTER
+    proof = proof_of_return(seen, running_since, now)
+    if proof is Proof.RUNNING:
+        return not seen.agent_channel
+    return proof in (Proof.AGENT, Proof.AGENT_LATE, Proof.ASLEEP)
+
+
+def proof_of_return(seen: Observation, running_since: datetime | None, now: datetime) -> Proof | None:
+    """Return what shows that a VM runs again; None for one that is down."""
+    match seen.state:
+        case DomainState.DOWN:
+            return None
+        case DomainState.PAUSED:
+            return Proof.PAUSED
+        case DomainState.SLEEPING:
+            return Proof.ASLEEP
+    if seen.agent_connected:
+        return Proof.AGENT
+    late = running_since is not None and now >= running_since + UP_WITHOUT_AGENT_AFTER
+    return Proof.AGENT_LATE if seen.agent_channel and late else Proof.RUNNING
 
 
 #: What a VM shows while an operation of this kind has not yet brought its VM where it wants it.
 _STATUS_WHILE: dict[Action, VmStatus] = {
     Action.RUN: VmStatus.WAIT_FOR_LAUNCH,
+    Action.RUN_ONCE: VmStatus.WAIT_FOR_LAUNCH,
     Action.SHUT_DOWN: VmStatus.POWERING_DOWN,
     Action.POWER_OFF: VmStatus.POWERING_DOWN,
     Action.REBOOT: VmStatus.REBOOT_IN_PROGRESS,
     Action.POWER_CYCLE: VmStatus.REBOOT_IN_PROGRESS,
     Action.SUSPEND: VmStatus.SAVING_STATE,
     Action.RESUME: VmStatus.RESTORING_STATE,
+    Action.REMOVE: VmStatus.IMAGE_LOCKED,
 }
 
 

@@ -1,4 +1,4 @@
-"""The authority on the power-down policy, and on the plan that follows from it.
+"""The authority on the power-down policy.
 
 A policy is two settings: `force` (power the VM off when its guest does not comply?) and `delay` (whole seconds to wait
 first). A VM may leave either unset; then the portal's default holds. A request may override either, once.
@@ -6,13 +6,10 @@ first). A VM may leave either unset; then the portal's default holds. A request 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from vms.domain.errors import PolicyError
-from vms.domain.observation import DomainState, Observation
-from vms.domain.power import Action
 
 MAX_DELAY = 3600
 #: The power button is pressed again this often, in seconds: a booting guest loses the first presses.
@@ -49,6 +46,17 @@ class Policy:
     delay: int
     force_origin: Origin
     delay_origin: Origin
+
+
+class Option(StrEnum):
+    """What a VM's policy says besides: each is on or off, and has no default in the portal."""
+
+    RESTART_INSIDE = "restart_inside"
+    """Reboot asks the guest agent to restart the guest, where nothing needs a cold start."""
+    APPLY_ON_GUEST_REBOOT = "apply_on_guest_reboot"
+    """While changes wait, a restart from inside the guest becomes a cold start."""
+    STATELESS = "stateless"
+    """What a run writes to its disks is dropped when it ends."""
 
 
 #: What the portal starts with; an Administrator can change it in the portal.
@@ -118,107 +126,3 @@ def effective(
     if delay == 0 and not force:
         raise PolicyError("force" if override.delay is None else "graceful_delay", "zero_needs_force")
     return Policy(force=force, delay=delay, force_origin=force_origin, delay_origin=delay_origin)
-
-
-class PlanKind(StrEnum):
-    """What one line of a plan announces."""
-
-    ASK_AGENT = "ask_agent"
-    PRESS_BUTTON = "press_button"
-    POWER_OFF = "power_off"
-    GIVE_UP = "give_up"
-    DISCARD_MEMORY = "discard_memory"
-    START = "start"
-    RESTORE = "restore"
-    RESUME = "resume"
-    SAVE = "save"
-    REFUSED = "refused"
-    """Nothing could be done: no agent, no ACPI, and force is off."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlanStep:
-    """One line of a plan.
-
-    Attributes:
-        kind: What is done.
-        after: Seconds after the first step, or None when the moment is not fixed (once the VM is down).
-    """
-
-    kind: PlanKind
-    after: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What an operation will do, in order: shown before it is confirmed and stored with it.
-
-    Attributes:
-        action: The action.
-        policy: The policy in force; None for an action that asks no guest.
-        steps: What will happen. Steps after the VM is down have no fixed time.
-    """
-
-    action: Action
-    policy: Policy | None
-    steps: tuple[PlanStep, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the plan in the form that is stored on the operation."""
-        return asdict(self)
-
-    @property
-    def possible(self) -> bool:
-        """False when there is no way to carry it out."""
-        return all(step.kind is not PlanKind.REFUSED for step in self.steps)
-
-
-def power_down_ladder(policy: Policy, *, agent: bool, acpi: bool) -> tuple[PlanStep, ...]:
-    """Return the steps of a graceful power-down.
-
-    Args:
-        policy: The policy in force.
-        agent: The guest agent is connected.
-        acpi: The domain has a power button.
-    """
-    if not agent and not acpi:
-        return (PlanStep(PlanKind.POWER_OFF, 0) if policy.force else PlanStep(PlanKind.REFUSED, 0),)
-    if policy.delay == 0:
-        return (PlanStep(PlanKind.POWER_OFF, 0),)
-    steps: list[PlanStep] = []
-    if agent:
-        steps.append(PlanStep(PlanKind.ASK_AGENT, 0))
-    if acpi:
-        steps.append(PlanStep(PlanKind.PRESS_BUTTON, policy.delay // 2 if agent else 0))
-    steps.append(PlanStep(PlanKind.POWER_OFF if policy.force else PlanKind.GIVE_UP, policy.delay))
-    return tuple(steps)
-
-
-def plan(action: Action, policy: Policy | None, seen: Observation) -> Plan:
-    """Say what `action` will do to a VM that looks like `seen`.
-
-    Args:
-        policy: The policy in force; needed for shut down and reboot, ignored for the others.
-    """
-    steps: tuple[PlanStep, ...]
-    match action:
-        case Action.SHUT_DOWN | Action.REBOOT:
-            if policy is None:
-                raise ValueError(f"{action} needs a policy")
-            steps = power_down_ladder(policy, agent=seen.agent_connected, acpi=seen.acpi)
-            if action is Action.REBOOT and steps[-1].kind is not PlanKind.REFUSED:
-                steps += (PlanStep(PlanKind.START),)
-            return Plan(action, policy, steps)
-        case Action.POWER_OFF:
-            discards = seen.down and seen.managed_save
-            steps = (PlanStep(PlanKind.DISCARD_MEMORY if discards else PlanKind.POWER_OFF, 0),)
-        case Action.POWER_CYCLE:
-            steps = (PlanStep(PlanKind.POWER_OFF, 0), PlanStep(PlanKind.START))
-        case Action.RUN | Action.RESUME:
-            if seen.state in (DomainState.PAUSED, DomainState.SLEEPING):
-                steps = (PlanStep(PlanKind.RESUME, 0),)
-            else:
-                steps = (PlanStep(PlanKind.RESTORE if seen.managed_save else PlanKind.START, 0),)
-        case Action.SUSPEND:
-            steps = (PlanStep(PlanKind.SAVE, 0),)
-    return Plan(action, None, steps)

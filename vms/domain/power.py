@@ -22,6 +22,8 @@ class VmStatus(StrEnum):
     SUSPENDED = "suspended"
     SAVING_STATE = "saving_state"
     RESTORING_STATE = "restoring_state"
+    IMAGE_LOCKED = "image_locked"
+    """It is being removed."""
     MIGRATING = "migrating"
     NOT_RESPONDING = "not_responding"
     UNKNOWN = "unknown"
@@ -32,20 +34,26 @@ class Action(StrEnum):
     """A power action that a person, or a program on a person's behalf, can ask for."""
 
     RUN = "run"
+    RUN_ONCE = "run_once"
     SHUT_DOWN = "shut_down"
     POWER_OFF = "power_off"
     REBOOT = "reboot"
     POWER_CYCLE = "power_cycle"
     SUSPEND = "suspend"
     RESUME = "resume"
+    REMOVE = "remove"
 
 
 #: Actions that first ask the guest, subject to the power-down policy.
 GRACEFUL_ACTIONS = frozenset({Action.SHUT_DOWN, Action.REBOOT})
 #: Actions that end with the VM running.
-RUNNING_ACTIONS = frozenset({Action.RUN, Action.REBOOT, Action.POWER_CYCLE, Action.RESUME})
+RUNNING_ACTIONS = frozenset({Action.RUN, Action.RUN_ONCE, Action.REBOOT, Action.POWER_CYCLE, Action.RESUME})
+#: Actions after which a VM that ran has another process, and with it the stored configuration.
+COLD_START_ACTIONS = frozenset({Action.REBOOT, Action.POWER_CYCLE})
 #: Actions that never ask the guest.
 FORCEFUL_ACTIONS = frozenset({Action.POWER_OFF, Action.POWER_CYCLE})
+#: Actions that something is lost by for good.
+LOSING_ACTIONS = FORCEFUL_ACTIONS | {Action.REMOVE}
 
 
 class Rule(StrEnum):
@@ -64,36 +72,53 @@ _N, _Y, _W, _S = Rule.NO, Rule.IF_IDLE, Rule.GIVES_WAY, Rule.SUPERSEDES
 
 _COLUMNS = (
     Action.RUN,
+    Action.RUN_ONCE,
     Action.SHUT_DOWN,
     Action.POWER_OFF,
     Action.REBOOT,
     Action.POWER_CYCLE,
     Action.SUSPEND,
     Action.RESUME,
+    Action.REMOVE,
 )
 # One row a status, in the order of _COLUMNS. Resume is Run for a VM that still has its memory.
 # fmt: off
 _ROWS: dict[VmStatus, tuple[Rule, ...]] = {
-    #                              run shut off  reb  cyc  sus  res
-    VmStatus.DOWN:                (_Y, _N, _N, _N, _N, _N, _N),
-    VmStatus.WAIT_FOR_LAUNCH:     (_N, _Y, _S, _N, _N, _N, _N),
-    VmStatus.POWERING_UP:         (_N, _W, _S, _W, _S, _N, _N),
-    VmStatus.UP:                  (_N, _Y, _S, _Y, _S, _Y, _N),
-    VmStatus.REBOOT_IN_PROGRESS:  (_N, _N, _S, _N, _S, _N, _N),
-    VmStatus.POWERING_DOWN:       (_N, _N, _S, _N, _S, _N, _N),
-    VmStatus.PAUSED:              (_Y, _N, _S, _N, _S, _N, _Y),
-    VmStatus.SUSPENDED:           (_Y, _N, _S, _N, _N, _N, _Y),
-    VmStatus.SAVING_STATE:        (_N, _N, _S, _N, _N, _N, _N),
-    VmStatus.RESTORING_STATE:     (_N, _N, _S, _N, _N, _N, _N),
-    VmStatus.MIGRATING:           (_N, _N, _N, _N, _N, _N, _N),
-    VmStatus.NOT_RESPONDING:      (_N, _N, _N, _N, _N, _N, _N),
-    VmStatus.UNKNOWN:             (_N, _N, _N, _N, _N, _N, _N),
-    VmStatus.GONE:                (_N, _N, _N, _N, _N, _N, _N),
+    #                              run once shut off  reb  cyc  sus  res  rem
+    VmStatus.DOWN:                (_Y, _Y, _N, _N, _N, _N, _N, _N, _Y),
+    VmStatus.WAIT_FOR_LAUNCH:     (_N, _N, _Y, _S, _N, _N, _N, _N, _N),
+    VmStatus.POWERING_UP:         (_N, _N, _W, _S, _W, _S, _N, _N, _N),
+    VmStatus.UP:                  (_N, _N, _Y, _S, _Y, _S, _Y, _N, _N),
+    VmStatus.REBOOT_IN_PROGRESS:  (_N, _N, _N, _S, _N, _S, _N, _N, _N),
+    VmStatus.POWERING_DOWN:       (_N, _N, _N, _S, _N, _S, _N, _N, _N),
+    VmStatus.PAUSED:              (_Y, _N, _N, _S, _N, _S, _N, _Y, _N),
+    VmStatus.SUSPENDED:           (_Y, _N, _N, _S, _N, _N, _N, _Y, _N),
+    VmStatus.SAVING_STATE:        (_N, _N, _N, _S, _N, _N, _N, _N, _N),
+    VmStatus.RESTORING_STATE:     (_N, _N, _N, _S, _N, _N, _N, _N, _N),
+    VmStatus.IMAGE_LOCKED:        (_N, _N, _N, _N, _N, _N, _N, _N, _N),
+    VmStatus.MIGRATING:           (_N, _N, _N, _N, _N, _N, _N, _N, _N),
+    VmStatus.NOT_RESPONDING:      (_N, _N, _N, _N, _N, _N, _N, _N, _N),
+    VmStatus.UNKNOWN:             (_N, _N, _N, _N, _N, _N, _N, _N, _N),
+    VmStatus.GONE:                (_N, _N, _N, _N, _N, _N, _N, _N, _Y),
 }
 # fmt: on
 TABLE: dict[VmStatus, dict[Action, Rule]] = {
     status: dict(zip(_COLUMNS, rules, strict=True)) for status, rules in _ROWS.items()
 }
+
+
+#: In these the configuration can be edited. Policy, description and tags can be in every status.
+EDITABLE = frozenset(
+    {
+        VmStatus.DOWN,
+        VmStatus.WAIT_FOR_LAUNCH,
+        VmStatus.POWERING_UP,
+        VmStatus.UP,
+        VmStatus.REBOOT_IN_PROGRESS,
+        VmStatus.POWERING_DOWN,
+        VmStatus.PAUSED,
+    }
+)
 
 
 class Refusal(StrEnum):
@@ -103,6 +128,8 @@ class Refusal(StrEnum):
     """The VM's status does not allow it."""
     IN_FLIGHT = "in_flight"
     """Another operation is running on the VM."""
+    STATELESS = "stateless"
+    """The run's disks are stateless, so that its memory cannot be saved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +163,14 @@ class Verdict:
         return self.refusal is None
 
 
-def resolve(action: Action, status: VmStatus, in_flight: InFlight | None, *, asleep: bool = False) -> Verdict:
+def resolve(
+    action: Action, status: VmStatus, in_flight: InFlight | None, *, asleep: bool = False, stateless: bool = False
+) -> Verdict:
     """Say whether `action` may be accepted on a VM in `status` with the operation `in_flight` active on it.
 
     Args:
         asleep: The guest has put itself to sleep. It counts as up, and besides may be woken.
+        stateless: What the run writes to its disks is dropped when it ends.
 
     Source: behaviour specification, "Which action is allowed in which status". A power-off that is itself in flight
     is not superseded by another one: the second would do nothing the first does not.
@@ -150,6 +180,8 @@ def resolve(action: Action, status: VmStatus, in_flight: InFlight | None, *, asl
         rule = Rule.IF_IDLE
     if rule is Rule.NO:
         return Verdict(Refusal.STATUS)
+    if action is Action.SUSPEND and stateless:
+        return Verdict(Refusal.STATELESS)
     if in_flight is None:
         return Verdict()
     if rule is Rule.SUPERSEDES and in_flight.action is not action:

@@ -6,6 +6,7 @@ from enum import IntEnum
 
 import structlog
 from django.contrib.auth.models import AnonymousUser, User
+from structlog.contextvars import get_contextvars
 
 from vms.models import Event, Host, Operation, VirtualMachine
 
@@ -17,13 +18,20 @@ class Code(IntEnum):
 
     HOST_FAILURE = 12
     HOST_DETECTED = 13
+    USER_LOGGED_IN = 30
+    USER_LOGGED_OUT = 31
     VM_RUN_ON_HOST = 32
     VM_POWERED_OFF = 33
     VM_UPDATED = 35
+    HOST_ADDED = 42
+    HOST_UPDATED = 43
+    HOST_REMOVED = 44
     VM_RUN_FAILED = 54
+    VM_UPDATE_FAILED = 58
     VM_DOWN = 61
     VM_SHUTDOWN_INITIATED = 73
     VM_SHUTDOWN_FAILED = 74
+    VM_REMOVED = 113
     VM_DOWN_WITH_ERROR = 119
     VM_POWER_DOWN_FAILED = 147
     VM_STARTED_BY_USER = 153
@@ -46,9 +54,12 @@ class Code(IntEnum):
     EXTENDED = 100007
     CANCEL_REQUESTED = 100008
     ACCEPTED = 100009
-    RAN_ON = 100012
     SUPERSEDED = 100010
     DEFAULTS_CHANGED = 100011
+    MAIL_FAILED = 100030
+    MAIL_SERVER_FAILED = 100031
+    CLEANED_UP = 100032
+    VM_REMOVE_FAILED = 100033
 
 
 def record(
@@ -60,8 +71,13 @@ def record(
     host: Host | None = None,
     operation: Operation | None = None,
     actor: User | AnonymousUser | None = None,
+    correlation_id: str = "",
 ) -> Event:
-    """Add an event in the caller's transaction, and a log line that says the same."""
+    """Add an event in the caller's transaction, and a log line that says the same.
+
+    Args:
+        correlation_id: By default its operation's, or that of the request that it is written in.
+    """
     event = Event.objects.create(
         code=code,
         severity=severity,
@@ -71,7 +87,7 @@ def record(
         operation=operation,
         actor=actor if isinstance(actor, User) else None,
         actor_name=actor.get_username() if actor is not None else "",
-        correlation_id=operation.correlation_id if operation else "",
+        correlation_id=correlation_id or _correlation_id(operation),
     )
     log.info(
         "event",
@@ -83,3 +99,7 @@ def record(
         correlation_id=event.correlation_id or None,
     )
     return event
+
+
+def _correlation_id(operation: Operation | None) -> str:
+    return operation.correlation_id if operation is not None else str(get_contextvars().get("correlation_id", ""))

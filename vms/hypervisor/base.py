@@ -7,13 +7,19 @@ effect).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Flag, StrEnum, auto
-from typing import Protocol
+from typing import Any, Protocol
 
+from vms.domain.configuration import Configuration, Part
+from vms.domain.disks import Disk
 from vms.domain.observation import Observation
+from vms.domain.run_options import AS_STORED, RunOptions
+
+#: How long a driver may take for the picture of a screen, in seconds.
+SCREEN_LIMIT = 2.0
 
 
 class HypervisorError(Exception):
@@ -34,6 +40,10 @@ class AgentUnavailable(HypervisorError):
 
 class RunChanged(HypervisorError):
     """The run that the call was meant for is over: another one carries on under the same domain, or none."""
+
+
+class ConfigurationRejected(HypervisorError):
+    """The hypervisor cannot have a configuration like that: asking again is of no use."""
 
 
 class NotSupported(HypervisorError):
@@ -74,6 +84,9 @@ class Domain:
         memory: Current memory, in bytes.
         vcpus: Number of virtual CPUs.
         seen: Its state.
+        stored: What the next cold start will use.
+        running: What was stored when the run began, as far as it is not known to differ since; None when it is down.
+        disks: Disks of the stored definition.
     """
 
     uuid: str
@@ -82,6 +95,9 @@ class Domain:
     memory: int
     vcpus: int
     seen: Observation
+    stored: Configuration
+    running: Configuration | None = None
+    disks: tuple[Disk, ...] = ()
 
 
 class EventKind(StrEnum):
@@ -95,6 +111,9 @@ class EventKind(StrEnum):
     """The guest agent connected or disconnected."""
     RESET = "reset"
     """The guest restarted itself without its process ending. May arrive several times for one restart."""
+    FINAL_RESET = "final_reset"
+    """The guest restarted itself, which ends this run (`prepare(end_on_reset=True)`); STOPPED follows. Not every host
+    tells of it."""
     UNDEFINED = "undefined"
 
 
@@ -174,10 +193,25 @@ class Hypervisor(Protocol):
             RunChanged: Another run than `run_token`'s is running; it was not touched.
         """
 
-    def start(self, uuid: str) -> None:
+    def start(self, uuid: str, options: RunOptions = AS_STORED) -> None:
         """Start a domain by its stored definition, restoring saved memory if there is any.
 
         Succeeds when it runs already.
+
+        Args:
+            options: What this one run does differently. The stored definition is not touched. With any option, saved
+                memory is refused: restoring it later over changed disks would destroy them.
+        """
+
+    def configure(self, uuid: str, values: Mapping[Part, Any], revert: Collection[Part] = ()) -> None:
+        """Change the stored definition of a domain, whether it runs or not. Doing it twice is doing it once.
+
+        Args:
+            values: The new value of each part, as `vms.domain.configuration.checked` accepts it.
+            revert: Parts that are to be again as in the running process. Nothing when none runs.
+
+        Raises:
+            ConfigurationRejected: It cannot be configured like that.
         """
 
     def save(self, uuid: str) -> None:
@@ -192,8 +226,28 @@ class Hypervisor(Protocol):
     def discard_memory(self, uuid: str) -> None:
         """Remove saved memory. Succeeds when there is none."""
 
+    def undefine(self, uuid: str) -> None:
+        """Remove the definition of a domain that is down, with its firmware variables (NVRAM), saved memory, and the
+        records of its snapshots and checkpoints. Its disks are not touched.
+
+        Raises:
+            HypervisorError: It runs; it was left as it is.
+        """
+
+    def remove_disk(self, uuid: str, source: str) -> None:
+        """Remove the data of a disk that belonged to a domain which is no longer defined. Succeeds when there is none.
+
+        Args:
+            uuid: The domain that it belonged to.
+            source: As `Disk.source` named it.
+
+        Raises:
+            HypervisorError: That domain is defined, another domain uses the disk or an image that is based on it, or
+                the host's storage API does not reach it. The text says which, and what one can do.
+        """
+
     def screenshot(self, uuid: str) -> bytes:
-        """Return the guest's screen as PNG.
+        """Return the guest's screen as PNG, within `SCREEN_LIMIT`: a power-off waits for it, of a QEMU that may hang.
 
         Raises:
             NotSupported: It has none.

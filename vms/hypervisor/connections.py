@@ -16,8 +16,10 @@ from urllib.parse import urlsplit
 
 from vms.hypervisor.base import HostUnreachable, Hypervisor, HypervisorError
 
-#: How long an attempt to connect may take, in seconds.
-CONNECT_LIMIT = 10.0
+#: How long to wait for an attempt to connect, in seconds, unless told otherwise; the attempt itself goes on.
+CONNECT_LIMIT = 3.0
+#: A connection that nobody asked for in so many seconds is closed: its host was removed, or is reached another way.
+IDLE_LIMIT = 600.0
 #: Gaps between attempts to connect, in seconds; the last one holds from then on.
 RETRY_GAPS = (0.25, 0.5, 1.0, 2.0, 5.0)
 
@@ -49,20 +51,23 @@ class _Slot:
         self._failures = 0
         self._retry_at = 0.0
         self._reason = ""
+        self.used_at = time.monotonic()
 
-    def get(self) -> Hypervisor:
+    def get(self, patience: float) -> Hypervisor:
         with self._lock:
+            self.used_at = time.monotonic()
             if self._open is not None:
                 if self._open.alive:
                     return self._open
                 self._open.close()
                 self._open = None
-            attempt, limit = self._attempt, 0.0
+            attempt, wait = self._attempt, 0.0
             if attempt is None:
                 if time.monotonic() < self._retry_at:
                     raise HostUnreachable(self._reason)
-                attempt, limit = self._begin(), CONNECT_LIMIT
-            return self._finish(attempt, limit)
+                attempt, wait = self._begin(), patience
+        # Not under the lock: those who did not begin the attempt do not wait for it.
+        return self._finish(attempt, wait)
 
     def _begin(self) -> Future[Hypervisor]:
         """Connect in a thread: there are networks in which an attempt takes minutes."""
@@ -78,21 +83,24 @@ class _Slot:
         self._attempt = future
         return future
 
-    def _finish(self, attempt: Future[Hypervisor], limit: float) -> Hypervisor:
+    def _finish(self, attempt: Future[Hypervisor], seconds: float) -> Hypervisor:
         try:
-            self._open = attempt.result(limit)
+            opened = attempt.result(seconds)
         except TimeoutError:
             # It goes on; whoever asks next looks whether it has come to something.
-            raise HostUnreachable(f"no connection to {self._uri} within {CONNECT_LIMIT:g} s") from None
+            raise HostUnreachable(f"no connection to {self._uri} within {max(seconds, CONNECT_LIMIT):g} s") from None
         except HypervisorError as error:
-            self._attempt = None
-            self._retry_at = time.monotonic() + RETRY_GAPS[min(self._failures, len(RETRY_GAPS) - 1)]
-            self._failures += 1
-            self._reason = str(error)
+            with self._lock:
+                if self._attempt is attempt:
+                    self._attempt = None
+                    self._retry_at = time.monotonic() + RETRY_GAPS[min(self._failures, len(RETRY_GAPS) - 1)]
+                    self._failures += 1
+                    self._reason = str(error)
             raise
-        self._attempt = None
-        self._failures = 0
-        return self._open
+        with self._lock:
+            if self._attempt is attempt:
+                self._attempt, self._open, self._failures = None, opened, 0
+        return opened
 
     def drop(self) -> None:
         with self._lock:
@@ -135,15 +143,26 @@ class Connections:
         self._lock = threading.Lock()
         self._slots = {}
 
-    def get(self, uri: str) -> Hypervisor:
+    def get(self, uri: str, patience: float | None = None) -> Hypervisor:
         """Return the connection to a host, opened first if there is none that is alive.
 
+        Args:
+            patience: How long to wait for an attempt that this call begins, in seconds; None means `CONNECT_LIMIT`.
+
         Raises:
-            HostUnreachable: It could not be opened, or the last attempt failed too short a while ago.
+            HostUnreachable: It could not be opened, or not yet, or the last attempt failed too short a while ago.
         """
         with self._lock:
             slot = self._slots.setdefault(uri, _Slot(uri, self._connect))
-        return slot.get()
+            idle = self._take_out_idle(uri)
+        for each in idle:
+            each.close()
+        return slot.get(CONNECT_LIMIT if patience is None else patience)
+
+    def _take_out_idle(self, wanted: str) -> list[_Slot]:
+        before = time.monotonic() - IDLE_LIMIT
+        idle = [uri for uri, slot in self._slots.items() if uri != wanted and slot.used_at < before]
+        return [self._slots.pop(uri) for uri in idle]
 
     def forget(self, uri: str) -> None:
         """Close the connection to a host, if there is one. The gaps between attempts to open it are kept."""
@@ -151,6 +170,13 @@ class Connections:
             slot = self._slots.get(uri)
         if slot is not None:
             slot.drop()
+
+    def release(self, uri: str) -> None:
+        """Forget a host altogether; an attempt to connect that is still under way is closed when it ends."""
+        with self._lock:
+            slot = self._slots.pop(uri, None)
+        if slot is not None:
+            slot.close()
 
     def close_all(self) -> None:
         """Close every connection."""
@@ -164,14 +190,19 @@ _connections = Connections()
 os.register_at_fork(after_in_child=_connections.abandon)
 
 
-def get(uri: str) -> Hypervisor:
+def get(uri: str, patience: float | None = None) -> Hypervisor:
     """Return this process's connection to a host; see `Connections.get`."""
-    return _connections.get(uri)
+    return _connections.get(uri, patience)
 
 
 def forget(uri: str) -> None:
     """Close this process's connection to a host, if there is one."""
     _connections.forget(uri)
+
+
+def release(uri: str) -> None:
+    """Forget a host altogether; see `Connections.release`."""
+    _connections.release(uri)
 
 
 def close_all() -> None:

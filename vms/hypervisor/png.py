@@ -21,6 +21,20 @@ def write(width: int, height: int, pixels: bytes) -> bytes:
     return SIGNATURE + b"".join(_chunk(kind, data) for kind, data in chunks)
 
 
+def measure(data: bytes) -> tuple[int, int]:
+    """Return the width and height of a PNG, by its header.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not data.startswith(SIGNATURE) or data[12:16] != b"IHDR" or len(data) < 24:
+        raise ValueError("no PNG")
+    width, height = struct.unpack(">II", data[16:24])
+    if not width or not height:
+        raise ValueError("a PNG without pixels")
+    return width, height
+
+
 def from_pixmap(data: bytes) -> bytes:
     """Return a PNG of a binary portable pixmap (PPM, `P6`, 8 bits).
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,11 +12,14 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from vms import labels, permissions
-from vms.domain.operation import Outcome, StepKind
-from vms.domain.policy import PlanKind
-from vms.domain.power import Action
-from vms.models import Operation
+from vms import host_words, labels, permissions
+from vms.domain.configuration import Part
+from vms.domain.disks import Kept
+from vms.domain.observation import Proof
+from vms.domain.operation import Outcome
+from vms.domain.plan import Consequence, PlanKind
+from vms.domain.power import Action, VmStatus
+from vms.models import ConfigurationChange, Operation
 
 register = template.Library()
 
@@ -45,11 +49,17 @@ def seconds_since(moment: datetime | None, start: datetime | None) -> float | No
 
 
 @register.filter
-def for_how_long(moment: datetime | None) -> str:
-    """Write how long ago a moment was in one short unit: 12 d, 3 h, 5 min, 20 s."""
+def for_how_long(moment: datetime | str | None, until: datetime | None = None) -> str:
+    """Write how long ago a moment (ISO 8601, where it is text) was in one short unit: 12 d, 3 h, 5 min, 20 s.
+
+    Args:
+        until: Counted to this moment instead of to now.
+    """
+    if isinstance(moment, str):
+        moment = datetime.fromisoformat(moment)
     if moment is None:
         return ""
-    seconds = max(0, int((timezone.now() - moment).total_seconds()))
+    seconds = max(0, int(((until or timezone.now()) - moment).total_seconds()))
     if seconds >= _DAY:
         return pgettext("days", "%(count)s d") % {"count": seconds // _DAY}
     if seconds >= _HOUR:
@@ -59,15 +69,7 @@ def for_how_long(moment: datetime | None) -> str:
     return pgettext("seconds", "%(count)s s") % {"count": seconds}
 
 
-@register.filter
-def memory(size: int) -> str:
-    """Write bytes in the largest binary unit that leaves a short number."""
-    value = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if value < 1024 or unit == "TiB":
-            return f"{value:.0f} {unit}" if value == int(value) or value >= 10 else f"{value:.1f} {unit}"
-        value /= 1024
-    raise AssertionError("unreachable")
+register.filter("memory", labels.memory)
 
 
 @register.filter
@@ -80,6 +82,60 @@ def plan_word(kind: str) -> str:
 def plan_short(kind: str) -> str:
     """Return one step of a plan in a word or two."""
     return str(labels.PLAN_SHORT[PlanKind(kind)])
+
+
+@register.filter
+def consequence_word(consequence: str) -> str:
+    """Return the sentence for what an operation brings about besides."""
+    return str(labels.CONSEQUENCE[Consequence(consequence)])
+
+
+@register.filter
+def part_word(part: str) -> str:
+    """Return the name of a part of a configuration."""
+    return str(labels.PART[Part(part)])
+
+
+@register.filter
+def part_value(value: Any, part: str) -> str:
+    """Return one part of a configuration in words."""
+    return labels.part_value(Part(part), value)
+
+
+@register.filter
+def asked_for(change: ConfigurationChange) -> str:
+    """Return what a change of a configuration is about."""
+    return labels.changed_parts(change.values, change.reverts)
+
+
+@register.filter
+def run_words(operation: Operation) -> list[str]:
+    """Return what the run that an operation starts does differently."""
+    return labels.run_options(operation.run_options)
+
+
+@register.filter
+def status_word(status: str) -> str:
+    """Return a VM's status in words."""
+    return str(labels.STATUS[VmStatus(status)])
+
+
+@register.filter
+def proof_short(proof: Proof) -> str:
+    """Return what shows that a VM is back, in a word or two."""
+    return str(labels.PROOF_SHORT[proof])
+
+
+@register.filter
+def whole_seconds(seconds: float) -> str:
+    """Write a duration in the whole seconds that are enough for it."""
+    return _("%(seconds)s s") % {"seconds": math.ceil(seconds)}
+
+
+@register.filter
+def kept_word(kept: Kept) -> str:
+    """Say why a disk is kept in any case."""
+    return str(labels.KEPT[kept])
 
 
 @register.filter
@@ -115,6 +171,12 @@ def level_of(operation: Operation) -> str:
 def may_steer(context: dict[str, Any], operation: Operation) -> bool:
     """Say whether the user may extend or cancel an operation."""
     return permissions.may_steer(context["user"], operation)
+
+
+@register.simple_tag(takes_context=True)
+def may_ask(context: dict[str, Any], action: str) -> bool:
+    """Say whether the user may ask for an action on some VM."""
+    return permissions.may_ask(context["user"], Action(action))
 
 
 @register.simple_tag(takes_context=True)
@@ -165,9 +227,6 @@ def tenths(seconds: float | None) -> str:
 
 
 @register.filter
-def time_down(operation: Operation) -> float | None:
-    """Return the seconds from down to running again; None for an operation that did not start its VM."""
-    if operation.went_down_at is None:
-        return None
-    started = [step for step in operation.steps.all() if step.kind == StepKind.STARTED]
-    return (started[-1].at - operation.went_down_at).total_seconds() if started else None
+def explained(error: str, uri: str) -> str:
+    """Say what to do about a host that cannot be reached, by what libvirt said of it."""
+    return host_words.explain(uri, error)

@@ -27,20 +27,29 @@ class Request(HttpRequest):
 View = Callable[Concatenate[Request, P], HttpResponse]
 
 
-def needs(permission: str) -> Callable[[View[P]], Callable[Concatenate[HttpRequest, P], HttpResponse]]:
+def needs(
+    permission: str, *, kept: bool = False
+) -> Callable[[View[P]], Callable[Concatenate[HttpRequest, P], HttpResponse]]:
     """Let only those in who are logged in and have a permission; others go to the login page or get 403.
 
-    What is answered is never kept: it is the state of this moment.
+    Args:
+        kept: The view says itself how long its answer may be kept. Otherwise it never is: it is the state of this
+            moment.
     """
 
     def decorate(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
-        @never_cache
         @login_required
         @wraps(view)
         def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
             permissions.require(request.user.is_active and request.user.has_perm(permission))
             return view(request, *args, **kwargs)  # type: ignore[arg-type]  # it is one: see above
 
-        return cast("Callable[Concatenate[HttpRequest, P], HttpResponse]", guarded)
+        answering = guarded if kept else never_cache(guarded)
+        return cast("Callable[Concatenate[HttpRequest, P], HttpResponse]", answering)
 
     return decorate
+
+
+def signed_in(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """Let everybody in who is logged in: the page is about nobody but themselves."""
+    return cast("Callable[Concatenate[HttpRequest, P], HttpResponse]", never_cache(login_required(view)))

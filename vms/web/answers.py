@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import TypeVar
 
 from django.http import HttpResponse
+from django.shortcuts import render
 from django_htmx.http import trigger_client_event
+
+from vms import actions
+from vms.web.access import Request
 
 R = TypeVar("R", bound=HttpResponse)
 
@@ -18,6 +22,13 @@ def toast(response: R, message: str, level: str = "success") -> R:
 def close_dialog(response: R) -> R:
     """Close the dialog that asked."""
     return trigger_client_event(response, "portal:close-dialog", {})
+
+
+def refused(request: Request, title: str, refusal: actions.Refused) -> HttpResponse:
+    """Say why something cannot be done now, with a link to the operation that is in the way."""
+    context = {"title": title, "refusal": str(refusal), "operation": refusal.operation}
+    folder = "operations/fragments" if request.htmx else "operations"
+    return refresh(render(request, f"{folder}/operation_refused.html", context, status=409))
 
 
 def refresh(response: R) -> R:

@@ -16,17 +16,19 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from vms import actions, labels, permissions
-from vms.domain.power import FORCEFUL_ACTIONS, Action
+from vms.domain.power import LOSING_ACTIONS, Action
 from vms.queries import VmRow
 
 ICONS: dict[Action, str] = {
     Action.RUN: "run",
+    Action.RUN_ONCE: "run",
     Action.SUSPEND: "suspend",
     Action.SHUT_DOWN: "shut-down",
     Action.POWER_OFF: "power-off",
     Action.REBOOT: "reboot",
     Action.POWER_CYCLE: "power-cycle",
     Action.RESUME: "run",
+    Action.REMOVE: "remove",
 }
 #: Done at once, without a dialog: nothing is lost by them.
 UNASKED = frozenset({Action.RUN, Action.RESUME})
@@ -38,20 +40,31 @@ _TOOLBAR: tuple[tuple[Action | str, ...], ...] = (
     ("console",),
     ("edit",),
 )
-_MORE: tuple[tuple[Action | str, ...], ...] = ((Action.RESUME,), ("operations", "events"), (Action.POWER_CYCLE,))
+#: Behind the ▾ beside Run.
+_RUN: tuple[tuple[Action | str, ...], ...] = ((Action.RUN_ONCE,),)
+_MORE: tuple[tuple[Action | str, ...], ...] = (
+    (Action.RESUME,),
+    ("pending", "operations", "events"),
+    (Action.POWER_CYCLE,),
+    (Action.REMOVE,),
+)
 _MENU: tuple[tuple[Action | str, ...], ...] = (
-    (Action.RUN, Action.RESUME, Action.SUSPEND, Action.SHUT_DOWN, Action.REBOOT),
-    ("console", "edit"),
+    (Action.RUN, Action.RUN_ONCE, Action.RESUME, Action.SUSPEND, Action.SHUT_DOWN, Action.REBOOT),
+    ("console", "edit", "pending"),
     ("operations", "events"),
     (Action.POWER_OFF, Action.POWER_CYCLE),
+    (Action.REMOVE,),
 )
 _LABELS: dict[str, Promise] = {
     "console": gettext_lazy("Console"),
     "edit": gettext_lazy("Edit"),
+    "pending": gettext_lazy("Pending changes…"),
     "operations": gettext_lazy("Operations"),
     "events": gettext_lazy("Events"),
 }
-_ICONS = {"console": "console", "edit": "edit", "operations": "clock", "events": "info"}
+#: Dialogs that are about one VM and no power action.
+_DIALOGS = frozenset({"edit", "pending"})
+_ICONS = {"console": "console", "edit": "edit", "pending": "pending", "operations": "clock", "events": "info"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +86,11 @@ class Control:
     why_not: str = ""
     dangerous: bool = False
 
+    @property
+    def names_vm(self) -> bool:
+        """True when the VM is part of the address, and need not be sent along."""
+        return self.key in _DIALOGS
+
 
 Groups = list[list[Control]]
 
@@ -92,6 +110,16 @@ def menu(user: User, row: VmRow) -> Groups:
     return _groups(user, [row], _MENU)
 
 
+def toolbar_run(user: User, rows: Sequence[VmRow]) -> Groups:
+    """Return what stands behind the ▾ beside Run."""
+    return _groups(user, rows, _RUN)
+
+
+def one(user: User, row: VmRow, action: Action) -> Control | None:
+    """Return one action's control for one VM; None where the person may not do it."""
+    return _control(user, [row], action) if user.has_perm(_permission(action)) else None
+
+
 def _groups(user: User, rows: Sequence[VmRow], layout: tuple[tuple[Action | str, ...], ...]) -> Groups:
     groups = [[_control(user, rows, name) for name in names if user.has_perm(_permission(name))] for names in layout]
     return [group for group in groups if group]
@@ -103,6 +131,7 @@ def _permission(name: Action | str) -> str:
     return {
         "console": permissions.ACTION_PERMISSION[Action.RUN],
         "edit": permissions.CHANGE,
+        "pending": permissions.VIEW,
         "operations": permissions.VIEW_OPERATIONS,
         "events": permissions.VIEW_EVENTS,
     }[name]
@@ -112,20 +141,23 @@ def _control(user: User, rows: Sequence[VmRow], name: Action | str) -> Control:
     if isinstance(name, Action):
         return Control(
             key=name.value,
-            label=str(labels.ACTION[name]),
+            label=_("Run once…") if name is Action.RUN_ONCE else str(labels.ACTION[name]),
             icon=ICONS[name],
             url=reverse("vm_action", args=[name]),
             method="post" if name in UNASKED else "dialog",
             why_not=_why_not(name, rows),
-            dangerous=name in FORCEFUL_ACTIONS,
+            dangerous=name in LOSING_ACTIONS,
         )
     url, why_not = _elsewhere(name, rows)
-    return Control(name, str(_LABELS[name]), _ICONS[name], url, "dialog" if name == "edit" else "get", why_not)
+    method = "dialog" if name in _DIALOGS else "get"
+    return Control(name, str(_LABELS[name]), _ICONS[name], url, method, why_not)
 
 
 def _why_not(action: Action, rows: Sequence[VmRow]) -> str:
     if not rows:
         return _("Select a virtual machine first.")
+    if action is Action.RUN_ONCE and len(rows) > 1:
+        return _("Select one virtual machine only.")
     refusals = [
         actions.refusal_text(action, row.vm, verdict, row.active)
         for row in rows
@@ -149,6 +181,6 @@ def _elsewhere(name: str, rows: Sequence[VmRow]) -> tuple[str, str]:
     if len(rows) > 1:
         return "", _("Select one virtual machine only.")
     vm = rows[0].vm
-    if name == "edit":
-        return reverse("vm_edit", args=[vm.pk]), ""
+    if name in _DIALOGS:
+        return reverse(f"vm_{name}", args=[vm.pk]), ""
     return f"{reverse('operation_list' if name == 'operations' else 'event_list')}?vm={vm.pk}", ""

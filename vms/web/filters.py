@@ -12,9 +12,10 @@ from django.utils.translation import gettext as _
 
 from vms import labels
 from vms.domain.power import VmStatus
+from vms.models import VirtualMachine
 
 _FIELDS = {"name": "name", "host": "host__name"}
-_NAMES = ("name", "status", "host")
+_NAMES = ("name", "status", "host", "tag", "pending")
 
 
 class FilterError(ValueError):
@@ -69,6 +70,11 @@ def _term(field: str, value: str) -> Q:
         raise FilterError(_("“%(field)s=” is not a field. Use %(names)s.") % {"field": field, "names": names})
     if not value:
         raise FilterError(_("“%(field)s=” needs a value, for example %(field)s=web*.") % {"field": field})
+    if field == "tag":
+        # Asked apart: a VM with two such tags is still one VM.
+        return Q(pk__in=VirtualMachine.objects.filter(_matches("tags__name", value)).values("pk"))
+    if field == "pending":
+        return _pending(value)
     return _status(value) if field == "status" else _matches(_FIELDS[field], value)
 
 
@@ -80,6 +86,15 @@ def _matches(column: str, pattern: str) -> Q:
     starts, ends = pattern.startswith("*"), pattern.endswith("*")
     lookup = {(True, True): "icontains", (True, False): "iendswith", (False, True): "istartswith"}
     return Q(**{f"{column}__{lookup.get((starts, ends), 'iexact')}": inner})
+
+
+def _pending(value: str) -> Q:
+    waits = Q(pending_count__gt=0) | Q(change_waits=True)
+    if value.lower() in ("yes", _("yes")):
+        return waits
+    if value.lower() in ("no", _("no")):
+        return ~waits
+    raise FilterError(_("“pending=” is either pending=yes or pending=no."))
 
 
 def _status(value: str) -> Q:

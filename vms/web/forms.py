@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -11,13 +12,19 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from vms import labels
-from vms.domain.errors import PolicyError
+from vms.domain.bulk import check_in_flight
+from vms.domain.disks import Disk
+from vms.domain.errors import ConfigurationError, PolicyError
 from vms.domain.policy import MAX_DELAY, Origin, Setting, check_delay, check_vm_setting
 from vms.domain.power import GRACEFUL_ACTIONS, Action
+from vms.domain.retention import MAX_DAYS, Keep
+from vms.fields import TagsField
 from vms.models import Operation
 
 FORCE_LABEL = gettext_lazy("Power off if the guest does not shut down in time")
 DELAY_LABEL = gettext_lazy("Graceful power-down delay")
+DAYS_HELP = gettext_lazy("Days, 0 for ever. Older ones are deleted every night.")
+DAYS_RANGE = gettext_lazy("Enter whole days from 0 (for ever) to 36500.")
 _REASON_LENGTH = Operation._meta.get_field("reason").max_length  # noqa: SLF001  (Django's documented API)
 
 
@@ -53,6 +60,20 @@ class DelayField(forms.CharField):
         return int(text)
 
 
+class ReasonField(forms.CharField):
+    """Why a person asks for a power action, in their own words."""
+
+    def __init__(self) -> None:
+        """Build it."""
+        super().__init__(
+            label=gettext_lazy("Reason"),
+            required=False,
+            max_length=_REASON_LENGTH,
+            help_text=gettext_lazy("Optional. Kept with the operation and its events."),
+            widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        )
+
+
 class PolicyForm(forms.Form):
     """What every form about a power-down policy can do: say what is wrong with one at its field."""
 
@@ -68,16 +89,18 @@ class PolicyForm(forms.Form):
         self.add_error(error.field if error.field in self.fields else None, sentence)
 
 
+class ConfigurationForm(forms.Form):
+    """What every form about a configuration can do: say what is wrong with a part of it at its field."""
+
+    def add_configuration_error(self, error: ConfigurationError) -> None:
+        """Put the domain's refusal at the field it is about."""
+        self.add_error(error.part if error.part in self.fields else None, str(labels.CONFIGURATION_ERROR[error.code]))
+
+
 class ActionForm(PolicyForm):
     """What the confirmation asks: a reason, and for graceful actions an override of the policy for once."""
 
-    reason = forms.CharField(
-        label=gettext_lazy("Reason"),
-        required=False,
-        max_length=_REASON_LENGTH,
-        help_text=gettext_lazy("Optional. Kept with the operation and its events."),
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
-    )
+    reason = ReasonField()
     force = forms.TypedChoiceField(
         label=gettext_lazy("If the guest does not shut down in time"),
         required=False,
@@ -94,14 +117,30 @@ class ActionForm(PolicyForm):
         required=False,
         help_text=gettext_lazy("Empty: by policy."),
     )
+    disks = forms.MultipleChoiceField(
+        label=gettext_lazy("Disks to remove, too"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"invalid_choice": gettext_lazy("%(value)s is no disk of this VM that can be removed.")},
+        help_text=gettext_lazy("Those that are not ticked are kept. What is on a removed disk is lost for good."),
+    )
     count = forms.CharField(
         required=False, widget=forms.TextInput(attrs={"autocomplete": "off", "inputmode": "numeric"})
     )
 
-    def __init__(self, *args: Any, action: Action, eligible: int = 1, type_count: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        action: Action,
+        disks: Iterable[Disk] = (),
+        eligible: int = 1,
+        type_count: bool = False,
+        **kwargs: Any,
+    ) -> None:
         """Build it for an action.
 
         Args:
+            disks: Those of the VM, where the action may take some along.
             eligible: How many VMs it will be done to.
             type_count: Whether that number must be typed to confirm.
         """
@@ -109,6 +148,12 @@ class ActionForm(PolicyForm):
         self.eligible = eligible
         if action not in GRACEFUL_ACTIONS:
             del self.fields["force"], self.fields["graceful_delay"]
+        self.kept_disks = [disk for disk in disks if not disk.may_go and disk.source]
+        choices = [(disk.source, f"{disk.target}: {disk.source}") for disk in disks if disk.may_go]
+        if choices:
+            cast("forms.MultipleChoiceField", self.fields["disks"]).choices = choices
+        else:
+            del self.fields["disks"]
         if type_count:
             self.fields["count"].label = _("Type %(count)s, the number of virtual machines, to confirm") % {
                 "count": eligible
@@ -120,6 +165,11 @@ class ActionForm(PolicyForm):
     def override(self) -> Setting:
         """What the request sets for this once."""
         return Setting(self.cleaned_data.get("force"), self.cleaned_data.get("graceful_delay"))
+
+    @property
+    def chosen_disks(self) -> list[str]:
+        """Sources of the disks that are to go, too."""
+        return list(self.cleaned_data.get("disks", ()))
 
     @property
     def options(self) -> list[forms.BoundField]:
@@ -146,14 +196,16 @@ class VmPolicyForm(PolicyForm):
     force_default = forms.BooleanField(required=False)
     graceful_delay = DelayField(required=False)
     delay_default = forms.BooleanField(required=False)
+    tags = TagsField()
 
-    def __init__(self, *args: Any, default: Setting, setting: Setting, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, default: Setting, setting: Setting, tags: Iterable[str] = (), **kwargs: Any) -> None:
         """Build it from what the VM has set and what the portal's default is."""
-        kwargs["initial"] = {
+        kwargs["initial"] = kwargs.get("initial", {}) | {
             "force": default.force if setting.force is None else setting.force,
             "force_default": setting.force is None,
             "graceful_delay": setting.delay,
             "delay_default": setting.delay is None,
+            "tags": list(tags),
         }
         super().__init__(*args, **kwargs)
         in_words = _("on") if default.force else _("off")
@@ -209,8 +261,51 @@ class VmPolicyForm(PolicyForm):
         )
 
 
-class DefaultsForm(PolicyForm):
-    """The policy of VMs that have not set their own."""
+def _days_field(label: Any) -> forms.IntegerField:
+    return forms.IntegerField(
+        label=label,
+        min_value=0,
+        max_value=MAX_DAYS,
+        error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), DAYS_RANGE),
+        help_text=DAYS_HELP,
+        widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off", "class": "portal-seconds"}),
+    )
+
+
+class RetentionForm(forms.Form):
+    """How long history is kept."""
+
+    keep_events = _days_field(gettext_lazy("Keep events"))
+    keep_operations = _days_field(gettext_lazy("Keep operations, with their steps and pictures"))
+
+    @property
+    def keep(self) -> Keep:
+        """What was entered."""
+        return Keep(events=self.cleaned_data["keep_events"], operations=self.cleaned_data["keep_operations"])
+
+
+class DefaultsForm(PolicyForm, RetentionForm):
+    """The policy of VMs that have not set their own, the cap of bulks, and how long history is kept."""
 
     force = forms.BooleanField(label=FORCE_LABEL, required=False)
     graceful_delay = DelayField(refusal="default_range", help_text=gettext_lazy("Whole seconds, 1 to 3600."))
+    bulk_in_flight = forms.CharField(
+        label=gettext_lazy("Virtual machines of one request at a time"),
+        max_length=20,
+        widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off", "class": "portal-seconds"}),
+        help_text=gettext_lazy(
+            "1 to 1000. When an action is asked for on several virtual machines at once, at most so many of them are "
+            "worked on at the same time; the others queue, in the order of the list. Requests that are under way keep "
+            "the number they began with."
+        ),
+    )
+
+    def clean_bulk_in_flight(self) -> int:
+        """Refuse what is no whole number in the range."""
+        text = str(self.cleaned_data["bulk_in_flight"]).strip()
+        try:
+            value = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
+            check_in_flight(value)
+        except PolicyError as error:
+            raise ValidationError(str(labels.POLICY_ERROR[error.code])) from None
+        return int(text)

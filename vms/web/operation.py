@@ -10,12 +10,13 @@ from django.contrib import messages
 from django.db.models import Q
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.cache import patch_cache_control
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from vms import actions, labels, permissions, queries
 from vms.domain.operation import Outcome, Stage
-from vms.models import Operation, VirtualMachine
+from vms.models import Operation, OperationScreen, VirtualMachine
 from vms.web import answers
 from vms.web.access import Request, needs
 from vms.web.params import uuid_param
@@ -23,6 +24,8 @@ from vms.web.params import uuid_param
 #: What one press on Extend gives the guest, in seconds.
 EXTENSION = 60
 RUNNING = "running"
+#: How long a browser may keep the picture of a screen, which never changes: seconds.
+SCREEN_KEPT = 24 * 60 * 60
 
 
 @require_safe
@@ -54,6 +57,22 @@ def operation_progress(request: Request, operation_id: UUID) -> HttpResponse:
     return render(request, "operations/fragments/operation_progress.html", _detail(operation_id))
 
 
+@require_safe
+@needs(permissions.VIEW_OPERATIONS, kept=True)
+def operation_screen(request: Request, operation_id: UUID) -> HttpResponse:
+    """The guest's screen just before the operation powered it off, as a picture."""
+    try:
+        screen = queries.operation_screen(operation_id)
+    except OperationScreen.DoesNotExist:
+        raise Http404 from None
+    response = HttpResponse(bytes(screen.png), content_type="image/png")
+    response["Content-Disposition"] = f'inline; filename="screen-{operation_id}.png"'
+    # What a host sent is taken for nothing but a picture.
+    response["X-Content-Type-Options"] = "nosniff"
+    patch_cache_control(response, private=True, max_age=SCREEN_KEPT, immutable=True)
+    return response
+
+
 @require_POST
 @needs(permissions.VIEW)
 def operation_force_now(request: Request, operation_id: UUID) -> HttpResponse:
@@ -76,20 +95,27 @@ def operation_extend(request: Request, operation_id: UUID) -> HttpResponse:
 @require_POST
 @needs(permissions.VIEW)
 def operation_cancel(request: Request, operation_id: UUID) -> HttpResponse:
-    """Stop waiting for the guest."""
+    """Stop waiting for the guest, or take the operation off its queue."""
     sentence = _("Waiting for %(vm)s stops. A guest that was asked already may still go down, and then stays down.")
-    return _steer(request, operation_id, lambda row: actions.cancel(request.user, row), sentence)
+    dropped = _("%(vm)s was taken off the queue. Nothing was asked of its guest.")
+    return _steer(request, operation_id, lambda row: actions.cancel(request.user, row), sentence, dropped)
 
 
-def _steer(request: Request, operation_id: UUID, change: Callable[[Operation], None], said: str) -> HttpResponse:
+def _steer(
+    request: Request, operation_id: UUID, change: Callable[[Operation], None], said: str, dropped: str = ""
+) -> HttpResponse:
+    """Change a running operation.
+
+    Args:
+        said: What is told then.
+        dropped: The same for one that had not begun yet.
+    """
     operation = get_object_or_404(Operation.objects.select_related("vm"), pk=operation_id)
     try:
         change(operation)
     except actions.Refused as refused:
-        context = {"title": _("Not possible any more"), "refusal": str(refused), "operation": refused.operation}
-        folder = "operations/fragments" if request.htmx else "operations"
-        return answers.refresh(render(request, f"{folder}/operation_refused.html", context, status=409))
-    message = said % {"vm": operation.vm.name}
+        return answers.refused(request, _("Not possible any more"), refused)
+    message = (dropped if dropped and operation.never_began else said) % {"vm": operation.vm.name}
     if request.htmx:
         return answers.refresh(answers.toast(HttpResponse(status=204), message))
     messages.success(request, message)

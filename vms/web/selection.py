@@ -11,7 +11,7 @@ from vms import queries
 from vms.queries import VmRow
 
 #: One request acts on at most this many VMs: each is a transaction of its own, and the person waits for all of them.
-MOST = 200
+MOST = 500
 
 
 def selected_ids(data: QueryDict) -> list[UUID]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path, register_converter
 
 from vms.domain.power import Action
-from vms.web import event, host, operation, vm_action, vm_edit, vm_list
+from vms.web import account, bulk, event, host, learned, operation, vm_action, vm_edit, vm_list, vm_pending, vm_run_once
 
 
 class ActionConverter:
@@ -30,18 +30,36 @@ urlpatterns = [
     path("vms/toolbar/", vm_list.vm_toolbar, name="vm_toolbar"),
     path("vms/<uuid:vm_id>/menu/", vm_list.vm_menu, name="vm_menu"),
     path("vms/<uuid:vm_id>/edit/", vm_edit.vm_edit, name="vm_edit"),
+    path("vms/<uuid:vm_id>/learned/", learned.vm_learned, name="vm_learned"),
+    path("vms/<uuid:vm_id>/pending/", vm_pending.vm_pending, name="vm_pending"),
+    path("vms/<uuid:vm_id>/pending/changes/", vm_pending.vm_pending_changes, name="vm_pending_changes"),
+    path("vms/<uuid:vm_id>/pending/revert/", vm_pending.vm_revert, name="vm_revert"),
+    # Before the other actions: their page knows no options of a run.
+    path("vms/run-once/", vm_run_once.vm_run_once, name="vm_run_once"),
+    path("vms/run-once/plan/", vm_run_once.vm_run_once_plan, name="vm_run_once_plan"),
     path("vms/<action:action>/", vm_action.vm_action, name="vm_action"),
     path("vms/<action:action>/plan/", vm_action.vm_action_plan, name="vm_action_plan"),
     path("defaults/", vm_edit.portal_defaults, name="portal_defaults"),
+    path("account/", account.account, name="account"),
+    path("account/password/", account.ChangePassword.as_view(), name="change_password"),
     path("operations/", operation.operation_list, name="operation_list"),
     path("operations/table/", operation.operation_table, name="operation_table"),
     path("operations/<uuid:operation_id>/", operation.operation_detail, name="operation_detail"),
     path("operations/<uuid:operation_id>/progress/", operation.operation_progress, name="operation_progress"),
+    path("operations/<uuid:operation_id>/screen.png", operation.operation_screen, name="operation_screen"),
     path("operations/<uuid:operation_id>/force-now/", operation.operation_force_now, name="operation_force_now"),
     path("operations/<uuid:operation_id>/extend/", operation.operation_extend, name="operation_extend"),
     path("operations/<uuid:operation_id>/cancel/", operation.operation_cancel, name="operation_cancel"),
+    path("bulks/<uuid:bulk_id>/", bulk.bulk_detail, name="bulk_detail"),
+    path("bulks/<uuid:bulk_id>/progress/", bulk.bulk_progress, name="bulk_progress"),
+    path("bulks/<uuid:bulk_id>/cancel/", bulk.bulk_cancel, name="bulk_cancel"),
     path("events/", event.event_list, name="event_list"),
     path("events/table/", event.event_table, name="event_table"),
     path("hosts/", host.host_list, name="host_list"),
     path("hosts/table/", host.host_table, name="host_table"),
+    path("hosts/add/", host.host_add, name="host_add"),
+    path("hosts/checks/<uuid:check_id>/", host.host_check, name="host_check"),
+    path("hosts/checks/<uuid:check_id>/use/", host.host_check_use, name="host_check_use"),
+    path("hosts/<int:host_id>/edit/", host.host_edit, name="host_edit"),
+    path("hosts/<int:host_id>/remove/", host.host_remove, name="host_remove"),
 ]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
@@ -14,46 +12,36 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
-from structlog.contextvars import bind_contextvars, get_contextvars
 
 from vms import actions, labels, permissions, queries
-from vms.actions import Preview
+from vms.actions import Asked, Preview
+from vms.domain.disks import Disk
 from vms.domain.errors import PolicyError
-from vms.domain.policy import PlanKind, Setting
-from vms.domain.power import FORCEFUL_ACTIONS, Action
-from vms.models import Operation, VirtualMachine
+from vms.domain.plan import PlanKind
+from vms.domain.power import LOSING_ACTIONS, Action, VmStatus
+from vms.models import PortalDefaults
 from vms.queries import VmRow
 from vms.web import answers, controls
 from vms.web.access import Request, needs
+from vms.web.correlation import correlation_id
 from vms.web.forms import ActionForm
+from vms.web.learned import learned_of
 from vms.web.selection import selected_rows
-
-_LONGEST_CORRELATION_ID = 36
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of an action on one VM: an operation, or a refusal and the operation in the way if there is one."""
-
-    vm: VirtualMachine
-    operation: Operation | None = None
-    refusal: str = ""
-    in_the_way: Operation | None = None
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs(permissions.VIEW)
 def vm_action(request: Request, action: Action) -> HttpResponse:
-    """Say what an action would do (GET), or have it done (POST)."""
+    """Say what an action would do (GET), or have it done (POST). Run once has a page of its own at its address."""
     rows = selected_rows(request.POST if request.method == "POST" else request.GET)
     _require(request, action, rows)
     form, previews = _judge(request, action, rows)
     if request.method != "POST" or not form.is_valid():
         return _show(request, action, form, previews, status=422 if form.is_bound else 200)
-    results = _submit(request, action, rows, form)
-    if all(result.operation for result in results):
-        return _accepted(request, action, results)
-    return _not_all(request, action, results)
+    asked = _submit(request, action, rows, form)
+    if len(asked.accepted) == len(rows):
+        return _accepted(request, action, asked)
+    return _not_all(request, action, asked)
 
 
 @require_safe
@@ -62,11 +50,11 @@ def vm_action_plan(request: Request, action: Action) -> HttpResponse:
     """The plan alone, for the options that are being chosen in the dialog."""
     rows = selected_rows(request.GET)
     _require(request, action, rows)
-    form = ActionForm(request.GET, action=action, type_count=False)
+    form = ActionForm(request.GET, action=action, disks=_disks(action, rows), type_count=False)
     form.is_valid()
     previews: list[Preview] = []
     if not form.errors:
-        previews = _previews(form, action, rows, form.override)
+        previews = _previews(form, action, rows)
     context = _plan(action, form, previews) | {"swapped": True}
     return render(request, "vms/fragments/vm_action_plan.html", context)
 
@@ -83,18 +71,25 @@ def _judge(request: Request, action: Action, rows: Sequence[VmRow]) -> tuple[Act
     form = ActionForm(
         request.POST if request.method == "POST" else None,
         action=action,
+        disks=_disks(action, rows),
         eligible=eligible,
-        type_count=action in FORCEFUL_ACTIONS and eligible > 1,
+        type_count=action in LOSING_ACTIONS and eligible > 1,
     )
     if not form.is_bound or not form.is_valid():
         return form, by_policy
-    return form, _previews(form, action, rows, form.override) or by_policy
+    return form, _previews(form, action, rows) or by_policy
 
 
-def _previews(form: ActionForm, action: Action, rows: Sequence[VmRow], override: Setting) -> list[Preview]:
+def _disks(action: Action, rows: Sequence[VmRow]) -> Sequence[Disk]:
+    """Return the disks that a person may choose from: of one VM only, so that nothing is ticked in passing."""
+    single = action is Action.REMOVE and len(rows) == 1 and rows[0].vm.status != VmStatus.GONE
+    return rows[0].vm.disk_list if single else ()
+
+
+def _previews(form: ActionForm, action: Action, rows: Sequence[VmRow]) -> list[Preview]:
     """Say what would happen; nothing, and an error in the form, where the override cannot be carried out."""
     try:
-        return actions.previews([row.vm for row in rows], action, override)
+        return actions.previews([row.vm for row in rows], action, form.override, disks=form.chosen_disks)
     except PolicyError as error:
         form.add_policy_error(error)
         return []
@@ -114,6 +109,7 @@ def _plan(action: Action, form: ActionForm, previews: list[Preview]) -> dict[str
         preview.plan and preview.plan.steps[0].kind in (PlanKind.POWER_OFF, PlanKind.DISCARD_MEMORY)
         for preview in eligible
     )
+    cap = PortalDefaults.load().bulk_in_flight
     return {
         "form_action": reverse("vm_action", args=[action]),
         "no_enter": True,
@@ -125,68 +121,67 @@ def _plan(action: Action, form: ActionForm, previews: list[Preview]) -> dict[str
         "eligible": eligible,
         "refused": [preview for preview in previews if preview.refusal is not None],
         "single": previews[0] if len(previews) == 1 else None,
-        "dangerous": action in FORCEFUL_ACTIONS or at_once or (form.is_valid() and form.override.force is True),
+        "cap": cap,
+        "to_queue": max(0, len(eligible) - cap),
+        "learned": learned_of(
+            (preview.vm, preview.plan.policy.delay) for preview in eligible if preview.plan and preview.plan.policy
+        ),
+        "dangerous": action in LOSING_ACTIONS or at_once or (form.is_valid() and form.override.force is True),
     }
 
 
-def _submit(request: Request, action: Action, rows: Sequence[VmRow], form: ActionForm) -> list[Result]:
-    correlation_id = str(get_contextvars().get("request_id", ""))
-    if not 0 < len(correlation_id) <= _LONGEST_CORRELATION_ID:
-        correlation_id = str(uuid.uuid4())
-    bind_contextvars(correlation_id=correlation_id)
-    one_of_many = len(rows) > 1
-    return [_submit_one(request, action, row.vm, form, correlation_id, one_of_many=one_of_many) for row in rows]
+def _submit(request: Request, action: Action, rows: Sequence[VmRow], form: ActionForm) -> Asked:
+    return actions.request_each(
+        request.user,
+        [row.vm for row in rows],
+        action,
+        override=form.override,
+        disks=form.chosen_disks,
+        reason=form.cleaned_data["reason"],
+        correlation_id=correlation_id(),
+    )
 
 
-def _submit_one(
-    request: Request, action: Action, vm: VirtualMachine, form: ActionForm, correlation_id: str, *, one_of_many: bool
-) -> Result:
-    try:
-        operation = actions.request(
-            request.user,
-            vm,
-            action,
-            override=form.override,
-            reason=form.cleaned_data["reason"],
-            correlation_id=correlation_id,
-            one_of_many=one_of_many,
-        )
-    except actions.Refused as refused:
-        return Result(vm, refusal=str(refused), in_the_way=refused.operation)
-    except PolicyError as error:  # somebody has edited the VM since it was judged a moment ago
-        return Result(vm, refusal=str(labels.POLICY_ERROR[error.code]))
-    return Result(vm, operation)
-
-
-def _accepted(request: Request, action: Action, results: list[Result]) -> HttpResponse:
-    message = _in_words(action, results)
+def _accepted(request: Request, action: Action, asked: Asked) -> HttpResponse:
+    message = _in_words(action, asked)
     if not request.htmx:
         messages.success(request, message)
-        return redirect("vm_list")
-    rows = queries.vm_rows(result.vm.pk for result in results)
+        return redirect(asked.bulk or "vm_list")
+    rows = queries.vm_rows(answer.vm.pk for answer in asked.answers)
     response = render(request, "vms/fragments/vm_rows_changed.html", {"rows": rows})
     return answers.refresh(answers.close_dialog(answers.toast(response, message)))
 
 
-def _not_all(request: Request, action: Action, results: list[Result]) -> HttpResponse:
+def _not_all(request: Request, action: Action, asked: Asked) -> HttpResponse:
     """Tell what became of each; 409 when nothing came of any."""
-    accepted = [result for result in results if result.operation]
+    accepted = asked.accepted
     context = {
         "action": action,
         "verb": labels.ACTION[action],
-        "results": results,
-        "accepted": accepted,
-        "rows": queries.vm_rows(result.vm.pk for result in accepted) if accepted and request.htmx else [],
+        "asked": asked,
+        "rows": queries.vm_rows(operation.vm_id for operation in accepted) if accepted and request.htmx else [],
     }
     template = "vms/fragments/vm_action_result.html" if request.htmx else "vms/vm_action_result.html"
     return answers.refresh(render(request, template, context, status=200 if accepted else 409))
 
 
-def _in_words(action: Action, results: list[Result]) -> str:
-    if len(results) == 1:
-        return _("%(action)s of %(vm)s was accepted.") % {"action": labels.ACTION[action], "vm": results[0].vm.name}
-    return ngettext(
+def _in_words(action: Action, asked: Asked) -> str:
+    if asked.bulk is None:
+        return _("%(action)s of %(vm)s was accepted.") % {
+            "action": labels.ACTION[action],
+            "vm": asked.answers[0].vm.name,
+        }
+    accepted = ngettext(
         "%(action)s of %(count)s virtual machine was accepted.",
         "%(action)s of %(count)s virtual machines was accepted.",
-        len(results),
-    ) % {"action": labels.ACTION[action], "count": len(results)}
+        len(asked.accepted),
+    ) % {"action": labels.ACTION[action], "count": len(asked.accepted)}
+    queued = len(asked.queued)
+    if not queued:
+        return accepted
+    queues = ngettext(
+        "%(count)s of them queues: at most %(cap)s are worked on at a time.",
+        "%(count)s of them queue: at most %(cap)s are worked on at a time.",
+        queued,
+    )
+    return f"{accepted} {queues % {'count': queued, 'cap': asked.bulk.cap}}"

@@ -25,6 +25,7 @@ COLUMNS = (
     ("cpu", _("CPU"), True),
     ("memory", _("Memory"), True),
     ("up", _("Up"), True),
+    ("pending", _("Pending"), False),
 )
 
 
@@ -89,5 +90,6 @@ def _toolbar(request: Request) -> dict[str, Any]:
     return {
         "selected": [row.vm for row in rows],
         "toolbar": controls.toolbar(request.user, rows),
+        "toolbar_run": controls.toolbar_run(request.user, rows),
         "toolbar_more": controls.toolbar_more(request.user, rows),
     }

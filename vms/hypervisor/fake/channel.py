@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from vms.hypervisor.base import HostUnreachable
+from vms.hypervisor.base import HostUnreachable, HypervisorError
 from vms.hypervisor.fake import wire
 
 #: A connection on which nothing was heard for this many keepalive intervals is dead.
@@ -68,11 +68,14 @@ class Channel:
         """Why the connection was lost or closed, or None."""
         return self._lost
 
-    def call(self, name: str, **arguments: Any) -> Any:
+    def call(self, name: str, *, within: float | None = None, **arguments: Any) -> Any:
         """Send a call and return its result.
 
+        Args:
+            within: Seconds after which nobody waits for the answer any more; None: as long as the connection lives.
+
         Raises:
-            HypervisorError: Of the kind that the daemon answered with.
+            HypervisorError: Of the kind that the daemon answered with; or it did not answer in time.
             HostUnreachable: The connection was lost before the answer came.
         """
         if threading.current_thread() is self._thread:
@@ -85,7 +88,11 @@ class Channel:
             number = self._last_id
             self._answers[number] = answers
             self._send({"id": number, "call": name, "args": arguments})
-        answer = answers.get()
+        try:
+            answer = answers.get(timeout=within)
+        except queue.Empty:
+            self._answers.pop(number, None)
+            raise HypervisorError(f"the hypervisor did not answer within {within:g} s") from None
         if error := answer.get("error"):
             raise wire.unpack(error)
         return answer["result"]

@@ -27,6 +27,7 @@ Hand = Literal[
     "guest_sleep",
     "agent_connect",
     "agent_disconnect",
+    "panic",
     "crash",
 ]
 
@@ -54,7 +55,8 @@ class FakeControl:
         """Define a domain and return its UUID.
 
         Args:
-            fields: Of `Machine`: uuid, description, memory (bytes), vcpus, on_reboot.
+            fields: Of `Machine`: uuid, description, memory (bytes), vcpus, on_reboot, on_crash, disks (see
+                `vms.domain.disks`).
         """
         template = fields | {"temper": (temper or Temper()).__dict__}
         uuids: list[str] = self._channel.call("define", template=template, names=[name], running=running)
@@ -85,6 +87,15 @@ class FakeControl:
         """Return everything about a domain (`Machine`), also what no driver is shown."""
         fields: dict[str, Any] = self._channel.call("inside", uuid=uuid)
         return fields
+
+    def make_image(self, source: str, backing: str = "") -> None:
+        """Put the data of a disk on the host's storage, and say what it is based on."""
+        self._channel.call("make_image", source=source, backing=backing)
+
+    def images(self) -> dict[str, str]:
+        """Return every image on the host's storage, with what it is based on."""
+        images: dict[str, str] = self._channel.call("images")
+        return images
 
     # Faults. `call` is the name of a method of the port, `uuid` a domain; None means any.
 

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from vms.domain.configuration import Configuration, Part
+from vms.domain.disks import Disk
 from vms.domain.observation import DomainState, DownReason, Job, Observation
-from vms.hypervisor.base import Capability, Domain, DomainEvent, EventKind, HostInfo, HypervisorError, Watch
+from vms.domain.run_options import AS_STORED, RunOptions
+from vms.hypervisor.base import (
+    SCREEN_LIMIT,
+    Capability,
+    Domain,
+    DomainEvent,
+    EventKind,
+    HostInfo,
+    HypervisorError,
+    Watch,
+)
 from vms.hypervisor.fake.channel import Channel
 from vms.hypervisor.subscriptions import Subscriptions
 
@@ -76,8 +88,11 @@ class FakeHypervisor:
     def destroy(self, uuid: str, run_token: str | None) -> None:
         self._channel.call("destroy", uuid=uuid, run_token=run_token)
 
-    def start(self, uuid: str) -> None:
-        self._channel.call("start", uuid=uuid)
+    def start(self, uuid: str, options: RunOptions = AS_STORED) -> None:
+        self._channel.call("start", uuid=uuid, options=options.as_json())
+
+    def configure(self, uuid: str, values: Mapping[Part, Any], revert: Collection[Part] = ()) -> None:
+        self._channel.call("configure", uuid=uuid, values=dict(values), revert=list(revert))
 
     def save(self, uuid: str) -> None:
         self._channel.call("save", uuid=uuid)
@@ -88,8 +103,14 @@ class FakeHypervisor:
     def discard_memory(self, uuid: str) -> None:
         self._channel.call("discard_memory", uuid=uuid)
 
+    def undefine(self, uuid: str) -> None:
+        self._channel.call("undefine", uuid=uuid)
+
+    def remove_disk(self, uuid: str, source: str) -> None:
+        self._channel.call("remove_disk", uuid=uuid, source=source)
+
     def screenshot(self, uuid: str) -> bytes:
-        return base64.b64decode(self._channel.call("screenshot", uuid=uuid))
+        return base64.b64decode(self._channel.call("screenshot", within=SCREEN_LIMIT, uuid=uuid))
 
     def watch(self, handler: Callable[[DomainEvent], None], lost: Callable[[str], None]) -> Watch:
         subscription = self._subscriptions.add(handler, lost)
@@ -111,4 +132,11 @@ def _domain(fields: dict[str, Any]) -> Domain:
     fields["state"] = DomainState(fields["state"])
     fields["down_reason"] = DownReason(fields["down_reason"])
     fields["job"] = Job(fields["job"])
-    return Domain(**identity, seen=Observation(**fields))
+    stored, running, disks = fields.pop("stored"), fields.pop("running"), fields.pop("disks")
+    return Domain(
+        **identity,
+        seen=Observation(**fields),
+        stored=Configuration.of(stored),
+        running=Configuration.of(running) if running is not None else None,
+        disks=tuple(Disk.of(disk) for disk in disks),
+    )

@@ -15,12 +15,13 @@ from vms.hypervisor.base import DomainNotFound, EventKind, HypervisorError
 from vms.hypervisor.fake.calls import CALLS, HANDS, Result
 from vms.hypervisor.fake.machine import DRIVER, OTHER, Happening, Machine
 from vms.hypervisor.fake.store import Store
-from vms.hypervisor.fake.temper import Temper
+from vms.hypervisor.fake.temper import ANSWER_LIMIT, Temper
 
 _EVENTS = {
     "came_up": EventKind.STARTED,
     "went_down": EventKind.STOPPED,
     "reset": EventKind.RESET,
+    "final_reset": EventKind.FINAL_RESET,
     "agent_connected": EventKind.AGENT,
     "agent_disconnected": EventKind.AGENT,
     "undefined": EventKind.UNDEFINED,
@@ -84,7 +85,7 @@ class FakeHost:
             try:
                 result = CALLS[name](machine, self._now(), **arguments)
                 # In the order of cause and effect: what the call brought about is logged after it.
-                happened = list(result.happened)
+                happened, failure = list(result.happened), result.failure
             except HypervisorError as error:
                 result, happened, failure = Result(effect=False), [], error
             self._store.add(
@@ -103,12 +104,49 @@ class FakeHost:
             raise failure
         return result.value
 
+    def takes(self, name: str, uuid: str | None) -> float:
+        """Return how long a guest makes a call about its domain take, in seconds."""
+        machine = self._machines.get(uuid or "")
+        if machine is None or name != "ask_agent" or machine.run is None or not machine.run.agent_connected:
+            return 0.0
+        return min(machine.temper.agent_answers, ANSWER_LIMIT)
+
     def refuse(self, name: str, uuid: str, text: str, pid: int) -> None:
         """Log a call that was made to fail."""
         with self._transaction():
             run = self._machine(uuid).runs
             fields = {"at": self._now(), "uuid": uuid, "name": name, "run": run, "pid": pid, "detail": text}
             self._store.add(call=True, by=DRIVER, effect=False, **fields)
+
+    def remove_disk(self, uuid: str, source: str, pid: int) -> None:
+        """Remove the data of a disk, and log it, unless something needs it."""
+        with self._transaction():
+            refusal, effect = self._store.why_kept(source), False
+            if uuid in self._machines:
+                refusal = f"{self._machines[uuid].name} is defined again, so {source} was kept"
+            elif user := self._user_of(source):
+                refusal = f"{source} is used by {user}. Detach it there, then delete it by hand"
+            if not refusal:
+                effect = self._store.remove_image(source)
+            fields = {"at": self._now(), "uuid": uuid, "run": 0, "pid": pid, "detail": refusal or source}
+            self._store.add(name="remove_disk", call=True, by=DRIVER, effect=effect, **fields)
+        if refusal:
+            raise HypervisorError(refusal)
+
+    def _user_of(self, source: str) -> str:
+        for machine in self._machines.values():
+            if any(disk["source"] == source for disk in machine.disks):
+                return machine.name
+        return ""
+
+    def make_image(self, source: str, backing: str) -> None:
+        """Put an image on the host's storage."""
+        with self._transaction():
+            self._store.put_image(source, backing)
+
+    def images(self) -> dict[str, str]:
+        """Return every image with what it is based on, or an empty text."""
+        return self._store.images()
 
     def observe(self, uuid: str) -> dict[str, Any]:
         """Return what a driver is shown of one domain."""

@@ -6,11 +6,13 @@ guest goes on acting while the daemon is dead, as a QEMU process does without it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from vms.domain.observation import DomainState, DownReason, Job
+from vms.domain.run_options import AS_STORED, RunOptions
 from vms.hypervisor.fake.temper import Agent, Reaction, Temper
 
 #: Who did something.
@@ -40,15 +42,21 @@ class Run:
     state: str = DomainState.RUNNING
     token: str | None = None
     agent_connected: bool = False
+    presses: int = 0
+    panics_at: float | None = None
+    crashed: bool = False
     acts_at: float | None = None
     reaction: str | None = None
     saved_at: float | None = None
+    #: What was stored when it began, and how it was started otherwise.
+    configuration: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
     def due(self) -> float | None:
         """Return when something will happen by itself next."""
         moments = [self.saved_at]
         if self.state == DomainState.RUNNING:
-            moments += [self.agent_at, self.acts_at]
+            moments += [self.agent_at, self.acts_at, self.panics_at]
         return min((moment for moment in moments if moment is not None), default=None)
 
 
@@ -61,7 +69,12 @@ class Machine:
     description: str = ""
     memory: int = 128 * 1024 * 1024
     vcpus: int = 1
+    boot: list[str] = field(default_factory=lambda: ["hd"])
+    cd_image: str | None = ""
+    #: Its disks, as `vms.domain.disks` writes them.
+    disks: list[dict[str, str]] = field(default_factory=list)
     on_reboot: str = "restart"
+    on_crash: str = "destroy"
     persistent: bool = True
     temper: Temper = field(default_factory=Temper)
     runs: int = 0
@@ -71,6 +84,12 @@ class Machine:
     #: Token and `on_reboot` of the run whose memory is saved: they come back with it, as libvirt's live XML does.
     saved_token: str | None = None
     saved_on_reboot: str | None = None
+    saved_configuration: dict[str, Any] | None = None
+
+    @property
+    def stored(self) -> dict[str, Any]:
+        """What is configured for the next run."""
+        return {name: getattr(self, name) for name in ("description", "memory", "vcpus", "boot", "cd_image")}
 
     def as_json(self) -> dict[str, Any]:
         """Return everything, to be stored."""
@@ -89,8 +108,8 @@ class Machine:
             "uuid": self.uuid,
             "name": self.name,
             "description": self.description,
-            "memory": self.memory,
-            "vcpus": self.vcpus,
+            "memory": self._in_use("memory"),
+            "vcpus": self._in_use("vcpus"),
             "state": run.state if run else DomainState.DOWN,
             "run_token": run.token if run else None,
             "down_reason": DownReason.UNKNOWN if run else self.down_reason,
@@ -100,10 +119,21 @@ class Machine:
             "acpi": self.temper.acpi,
             "persistent": self.persistent,
             "job": Job.SAVING if run and run.saved_at is not None else Job.NONE,
+            "crashed": run is not None and run.crashed,
             "reset_ends_run": run is not None and run.on_reboot == "destroy",
+            "run_once": run is not None and RunOptions.of(run.options).overrides,
+            "stateless": run is not None and RunOptions.of(run.options).stateless,
+            "stored": self.stored,
+            "running": run.configuration if run else None,
+            "disks": self.disks,
         }
 
-    def power_on(self, now: float, by: str) -> Iterator[Happening]:
+    def _in_use(self, part: str) -> Any:
+        if self.run is None:
+            return getattr(self, part)
+        return self.run.options.get(part) or self.run.configuration.get(part) or getattr(self, part)
+
+    def power_on(self, now: float, by: str, options: RunOptions = AS_STORED) -> Iterator[Happening]:
         """Begin a run, restoring saved memory if there is any: such a guest has booted already."""
         if self.run is not None:
             return
@@ -116,23 +146,29 @@ class Machine:
             on_reboot=self.saved_on_reboot or self.on_reboot,
             listens_at=listens_at,
             token=self.saved_token,
+            state=DomainState.PAUSED if options.paused else DomainState.RUNNING,
+            configuration=self.saved_configuration or self.stored,
+            options=options.as_json(),
         )
         self.discard_memory()
-        yield Happening("came_up", now, by, self.runs, "restored" if restored else "")
+        yield Happening("came_up", now, by, self.runs, "restored" if restored else _in_words(options))
         yield from self._boot(listens_at, now)
 
     def discard_memory(self) -> bool:
         """Forget saved memory, and say whether there was any."""
         had, self.managed_save = self.managed_save, False
-        self.saved_token = self.saved_on_reboot = None
+        self.saved_token = self.saved_on_reboot = self.saved_configuration = None
         return had
 
     def _boot(self, listens_at: float, now: float) -> Iterator[Happening]:
         if self.run is None:
             return
-        self.run.listens_at = listens_at
-        self.run.acts_at = self.run.reaction = None
-        self.run.agent_at = listens_at + self.temper.agent_late if self.temper.connects else None
+        run = self.run
+        run.listens_at = math.inf if self.temper.hangs else listens_at
+        run.acts_at = run.reaction = None
+        run.presses = 0
+        run.agent_at = listens_at + self.temper.agent_late if self.temper.connects else None
+        run.panics_at = listens_at if self.temper.panics else None
         yield from self.advance(now)
 
     def end(self, now: float, reason: DownReason, by: str) -> Iterator[Happening]:
@@ -146,15 +182,21 @@ class Machine:
     def request(self, now: float, reaction: Reaction) -> bool:
         """Let a guest that listens hear a request, and say whether it makes a difference."""
         run = self.run
-        if run is None or run.acts_at is not None or now < run.listens_at or run.state != DomainState.RUNNING:
+        if run is None or now < run.listens_at or run.state != DomainState.RUNNING:
+            return False
+        acts_at = now + self.temper.slow
+        if run.acts_at is not None and run.acts_at <= acts_at:
             return False
         told = self.temper.told_to_halt if reaction is Reaction.HALT else self.temper.told_to_reboot
-        run.reaction, run.acts_at = told, now + self.temper.slow
+        run.reaction, run.acts_at = told, acts_at
         return True
 
     def press_button(self, now: float) -> bool:
         """Press the power button, and say whether it makes a difference."""
-        return self.temper.acpi and self.temper.button and self.request(now, Reaction.HALT)
+        if self.run is None or now < self.run.listens_at or not (self.temper.acpi and self.temper.button):
+            return False
+        self.run.presses += 1
+        return self.run.presses > self.temper.lost_presses and self.request(now, Reaction.HALT)
 
     def ask_agent(self, now: float, reaction: Reaction) -> bool:
         """Tell the connected agent what to do, and say whether it makes a difference."""
@@ -167,7 +209,7 @@ class Machine:
             return
         if run.on_reboot == "destroy":
             # As QEMU under libvirt has it: the process ends as after a power-down.
-            yield Happening("reset", now, by, run.number, "ends the run")
+            yield Happening("final_reset", now, by, run.number)
             yield from self.end(now, DownReason.GUEST, by)
             return
         yield Happening("reset", now, by, run.number)
@@ -175,6 +217,18 @@ class Machine:
             run.agent_connected = False
             yield Happening("agent_disconnected", now, GUEST, run.number)
         yield from self._boot(now + self.temper.boot, now)
+
+    def panic(self, now: float) -> Iterator[Happening]:
+        """Let the guest's kernel panic: its run ends, or is preserved as it is."""
+        run = self.run
+        if run is None:
+            return
+        run.acts_at = run.reaction = run.panics_at = None
+        if self.on_crash == "preserve":
+            run.state, run.crashed = DomainState.PAUSED, True
+            yield Happening("crashed", now, GUEST, run.number)
+        else:
+            yield from self.end(now, DownReason.CRASHED, GUEST)
 
     def set_state(self, now: float, state: DomainState, by: str) -> Iterator[Happening]:
         """Pause the run, put it to sleep, or let it run on."""
@@ -208,7 +262,10 @@ class Machine:
             if run.saved_at == due:
                 run.saved_at = None
                 self.managed_save, self.saved_token, self.saved_on_reboot = True, run.token, run.on_reboot
+                self.saved_configuration = run.configuration
                 yield from self.end(due, DownReason.SAVED, DRIVER)
+            elif run.panics_at == due or (run.acts_at == due and run.reaction == Reaction.PANIC):
+                yield from self.panic(due)
             elif run.agent_at == due:
                 yield from self.set_agent(due, connected=True)
             elif run.reaction == Reaction.HALT:
@@ -216,3 +273,7 @@ class Machine:
             else:
                 run.acts_at = run.reaction = None
                 yield from self.reset(due, GUEST)
+
+
+def _in_words(options: RunOptions) -> str:
+    return ", ".join(f"{name}={value}" for name, value in options.as_json().items() if value not in (None, "", False))

@@ -147,7 +147,7 @@ class Daemon:
             return None
         uuid = arguments.pop("uuid", None)
         self._host.counts[name] += 1
-        if latency := self._faults.latency(name, uuid):
+        if latency := max(self._faults.latency(name, uuid), self._host.takes(name, uuid)):
             await asyncio.sleep(latency)
         await self._faults.held(name, uuid, BEFORE)
         result = await self._carry_out(client, name, uuid, arguments)
@@ -174,6 +174,12 @@ class Daemon:
                 return self._host.observe(uuid)
             case "screenshot" if uuid is not None:
                 return screen.picture(self._host.observe(uuid))
+            case "remove_disk" if uuid is not None:
+                try:
+                    self._host.remove_disk(uuid, arguments["source"], client.pid)
+                finally:
+                    await self._tell_logged()
+                return None
             case "watch":
                 client.watches = True
                 return None
@@ -196,6 +202,8 @@ class Daemon:
             "change": host.change,
             "hand": host.hand,
             "inside": host.inside,
+            "make_image": host.make_image,
+            "images": host.images,
             "log": host.log,
             "wait_log": self._wait_log,
             "counts": lambda: dict(host.counts),

@@ -53,6 +53,7 @@ CREATE TABLE IF NOT EXISTS log (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, at REAL, uuid TEXT, name TEXT, call INTEGER, by TEXT, effect INTEGER,
     run INTEGER, pid INTEGER, detail TEXT
 );
+CREATE TABLE IF NOT EXISTS image (source TEXT PRIMARY KEY, backing TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS log_uuid ON log (uuid, seq);
 """
 
@@ -98,6 +99,23 @@ class Store:
     def remove(self, uuid: str) -> None:
         """Forget a domain; its log stays."""
         self._database.execute("DELETE FROM domain WHERE uuid = ?", (uuid,))
+
+    def put_image(self, source: str, backing: str) -> None:
+        """Remember the data of a disk, and what it is based on."""
+        self._database.execute("INSERT OR REPLACE INTO image VALUES (?, ?)", (source, backing))
+
+    def images(self) -> dict[str, str]:
+        """Return every image with what it is based on."""
+        return dict(self._database.execute("SELECT source, backing FROM image"))
+
+    def why_kept(self, source: str) -> str:
+        """Say why an image cannot go; empty where it can."""
+        based = next((image for image, backing in self.images().items() if backing == source), "")
+        return f"{source} is the backing file of {based}. Delete or rebase that one first" if based else ""
+
+    def remove_image(self, source: str) -> bool:
+        """Forget an image, and say whether there was one."""
+        return bool(self._database.execute("DELETE FROM image WHERE source = ?", (source,)).rowcount)
 
     def add(self, **fields: Any) -> LogEntry:
         """Append a line to the log."""

@@ -8,6 +8,7 @@ _KINDS: dict[str, type[base.HypervisorError]] = {
     kind.__name__: kind
     for kind in (
         base.HypervisorError,
+        base.ConfigurationRejected,
         base.HostUnreachable,
         base.DomainNotFound,
         base.AgentUnavailable,

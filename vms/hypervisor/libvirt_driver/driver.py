@@ -8,13 +8,20 @@ could be hung, and uses the first.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import libvirt
+import libvirt_qemu
+import structlog
 
+from vms.domain.configuration import Part
+from vms.domain.run_options import AS_STORED, RunOptions
 from vms.hypervisor import domain_xml, png
 from vms.hypervisor.base import (
+    SCREEN_LIMIT,
     AgentUnavailable,
     Capability,
     Domain,
@@ -26,17 +33,21 @@ from vms.hypervisor.base import (
     RunChanged,
     Watch,
 )
-from vms.hypervisor.libvirt_driver import events, look
+from vms.hypervisor.libvirt_driver import events, look, removal, runs
 from vms.hypervisor.libvirt_driver.agent import Agents
 from vms.hypervisor.libvirt_driver.errors import translated, translating
 from vms.hypervisor.libvirt_driver.line import SlowLine
 from vms.hypervisor.libvirt_driver.loop import start_event_loop
 from vms.hypervisor.subscriptions import Subscriptions
 
+log = structlog.get_logger(__name__)
+
 #: A host that shows no sign of life for this long is given up: seconds between two signs, and how many may be missed.
 KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 3, 3
 #: How long a call that asks QEMU's monitor may take, in seconds.
 MONITOR_LIMIT = 5.0
+#: How long looking through storage and removing a disk may take, in seconds. Shorter than a task may run.
+STORAGE_LIMIT = 25.0
 #: Seconds a save may fail in before it counts as under way.
 SAVE_LIMIT = 2.0
 CLOSE_LIMIT = 2.0
@@ -70,6 +81,7 @@ class LibvirtHypervisor:
         self._subscriptions = Subscriptions()
         self._watching = threading.Lock()
         self._callbacks: list[int] = []
+        self._qemu_callbacks: list[int] = []
         self._reason: str | None = None
         try:
             self._connection = self._open()
@@ -179,17 +191,24 @@ class LibvirtHypervisor:
                 if _is_active(domain):
                     raise
 
-    def start(self, uuid: str) -> None:
+    def start(self, uuid: str, options: RunOptions = AS_STORED) -> None:
         with translating():
             domain = self._domain(uuid)
             if domain.isActive():
                 return
             try:
-                domain.create()
+                if options == AS_STORED:
+                    domain.create()
+                else:
+                    runs.create(self._connection, domain, options)
             except libvirt.libvirtError:
                 # "Already running" has no code of its own.
                 if not _is_active(domain):
                     raise
+
+    def configure(self, uuid: str, values: Mapping[Part, Any], revert: Collection[Part] = ()) -> None:
+        with translating():
+            runs.configure(self._connection, self._domain(uuid), values, revert)
 
     def save(self, uuid: str) -> None:
         saving = self._line.submit(lambda connection: connection.lookupByUUIDString(uuid).managedSave(0))
@@ -213,6 +232,14 @@ class LibvirtHypervisor:
             if domain.hasManagedSaveImage():
                 domain.managedSaveRemove()
 
+    def undefine(self, uuid: str) -> None:
+        with translating():
+            removal.undefine(self._connection, self._domain(uuid))
+
+    def remove_disk(self, uuid: str, source: str) -> None:
+        # Looking through storage, and deleting a large file, may take long; meanwhile others use the first connection.
+        self._line.run(lambda connection: removal.remove_disk(connection, uuid, source), STORAGE_LIMIT)
+
     def screenshot(self, uuid: str) -> bytes:
         def work(connection: libvirt.virConnect) -> bytes:
             chunks: list[bytes] = []
@@ -220,16 +247,9 @@ class LibvirtHypervisor:
             connection.lookupByUUIDString(uuid).screenshot(stream, 0)
             stream.recvAll(lambda _stream, data, _opaque: chunks.append(data), None)
             stream.finish()
-            return b"".join(chunks)
+            return _as_png(b"".join(chunks))
 
-        picture = self._line.run(work, MONITOR_LIMIT)
-        if picture.startswith(png.SIGNATURE):
-            return picture
-        try:
-            # QEMU before 7.1 has no PNG of its own.
-            return png.from_pixmap(picture)
-        except ValueError as error:
-            raise NotSupported(f"a picture of the guest's screen in an unknown format: {error}") from error
+        return self._line.run(work, SCREEN_LIMIT)
 
     def watch(self, handler: Callable[[DomainEvent], None], lost: Callable[[str], None]) -> Watch:
         subscription = self._subscriptions.add(handler, lost)
@@ -237,6 +257,7 @@ class LibvirtHypervisor:
             with translating(), self._watching:
                 if not self._callbacks:
                     self._callbacks = events.register(self._connection, self._subscriptions.tell)
+                    self._qemu_callbacks = self._hear_qemu()
         except HypervisorError:
             subscription.close()
             raise
@@ -244,8 +265,18 @@ class LibvirtHypervisor:
 
     # Inner workings.
 
+    def _hear_qemu(self) -> list[int]:
+        if self._type != "QEMU":
+            return []
+        try:
+            return events.register_qemu(self._connection, self._subscriptions.tell)
+        except libvirt.libvirtError as error:
+            # Some hosts do not let everybody hear QEMU itself. What it tells is for the record alone.
+            log.warning("QEMU's own events are not heard", error=str(error))
+            return []
+
     def _open(self) -> libvirt.virConnect:
-        connection = libvirt.open(self._uri)
+        connection = libvirt.open(_unattended(self._uri))
         with suppress(libvirt.libvirtError):
             connection.setKeepAlive(KEEPALIVE_INTERVAL, KEEPALIVE_COUNT)
         return connection
@@ -255,6 +286,9 @@ class LibvirtHypervisor:
         for callback in self._callbacks:
             with suppress(libvirt.libvirtError):
                 self._connection.domainEventDeregisterAny(callback)
+        for callback in self._qemu_callbacks:
+            with suppress(libvirt.libvirtError):
+                libvirt_qemu.qemuMonitorEventDeregister(self._connection, callback)
         with suppress(libvirt.libvirtError):
             self._connection.unregisterCloseCallback()
         with suppress(libvirt.libvirtError):
@@ -267,6 +301,24 @@ class LibvirtHypervisor:
         closed_by_us, self._reason = self._reason is not None, _CLOSE_REASONS.get(reason, "the connection broke")
         if not closed_by_us:
             self._subscriptions.tell_lost(self._reason)
+
+
+def _unattended(uri: str) -> str:
+    """Have ssh fail rather than ask: nobody sits at the terminal it would find."""
+    parts = urlsplit(uri)
+    if not parts.scheme.endswith("+ssh") or "no_tty=" in parts.query:
+        return uri
+    return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, "no_tty=1")))))
+
+
+def _as_png(picture: bytes) -> bytes:
+    if picture.startswith(png.SIGNATURE):
+        return picture
+    try:
+        # QEMU before 7.1 has no PNG of its own.
+        return png.from_pixmap(picture)
+    except ValueError as error:
+        raise NotSupported(f"a picture of the guest's screen in an unknown format: {error}") from error
 
 
 def _set_on_reboot(domain: libvirt.virDomain, action: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import libvirt
+import libvirt_qemu
 
 from vms.hypervisor.base import DomainEvent, EventKind
 
@@ -47,3 +49,24 @@ def register(connection: libvirt.virConnect, tell: Callable[[DomainEvent], None]
         libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE: agent,
     }
     return [connection.domainEventRegisterAny(None, event, callback, None) for event, callback in wanted.items()]
+
+
+def register_qemu(connection: libvirt.virConnect, tell: Callable[[DomainEvent], None]) -> list[int]:
+    """Have `tell` called, too, for what only QEMU itself tells, and return the callbacks' numbers.
+
+    A guest that restarts in a run that is to end by that looks to libvirt like one that has shut down.
+    """
+
+    def shutdown(
+        _connection: libvirt.virConnect,
+        domain: libvirt.virDomain,
+        _event: str,
+        _seconds: int,
+        _microseconds: int,
+        details: str | None,
+        _opaque: object,
+    ) -> None:
+        if json.loads(details or "{}").get("reason") == "guest-reset":
+            tell(DomainEvent(domain.UUIDString(), EventKind.FINAL_RESET, datetime.now(UTC)))
+
+    return [libvirt_qemu.qemuMonitorEventRegister(connection, None, "SHUTDOWN", shutdown, None)]

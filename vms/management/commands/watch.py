@@ -8,21 +8,25 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from vms.checker import Checker
 from vms.watcher import Watcher
 
 
 class Command(BaseCommand):
     """Hear what happens on the hosts until SIGTERM or SIGINT."""
 
-    help = "Hear what happens on the hosts: wake operations and keep the VMs' state true."
+    help = "Hear what happens on the hosts: wake operations, keep the VMs' state true, test connections to new hosts."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run the watcher."""
-        watcher = Watcher()
+        """Run the watcher, and beside it what tests connections."""
+        watcher, checker = Watcher(), Checker()
 
         def stop(signum: int, frame: FrameType | None) -> None:
             watcher.stop()
+            checker.stop()
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
+        checker.start()
         watcher.run()
+        checker.join()

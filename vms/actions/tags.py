@@ -1,0 +1,39 @@
+"""Putting tags on VMs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db.models import Q
+
+from vms import permissions
+from vms.actions.common import Actor
+from vms.domain import tags
+from vms.engine import sync
+from vms.engine.records import Code, record
+from vms.models import Tag, VirtualMachine
+
+
+def set_tags(actor: Actor, vm: VirtualMachine, names: Iterable[str]) -> None:
+    """Have a VM bear these tags and no others. A tag that is known already keeps its spelling.
+
+    Raises:
+        PermissionDenied: The actor may not edit this VM.
+        TagError: They cannot be tags.
+    """
+    permissions.require(permissions.may_change(actor, vm))
+    wanted = tags.clean(names)
+    with sync.locked(vm.pk) as locked:
+        was = _in_words(locked)
+        locked.tags.set([_known(name) for name in wanted])
+        now = _in_words(locked)
+        if was != now:
+            record(Code.VM_UPDATED, f"Tags of {locked.name} changed from {was} to {now}.", vm=locked, actor=actor)
+
+
+def _known(name: str) -> Tag:
+    return Tag.objects.filter(Q(name=name) | Q(name__iexact=name)).first() or Tag.objects.create(name=name)
+
+
+def _in_words(vm: VirtualMachine) -> str:
+    return "“" + ", ".join(vm.tags.values_list("name", flat=True)) + "”"

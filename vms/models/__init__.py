@@ -1,0 +1,37 @@
+"""The portal's tables, and the rules that the database itself keeps.
+
+What a VM is doing is the hypervisor's to say; these rows hold the last look at it. What we intend with it is said
+here: an `Operation` is one durable power action, its `OperationStep`s are its journal, an `Event` is history and never
+changes. Everybody imports them from here; which module of the package has a table is its own affair.
+"""
+
+from vms.models.bulks import Bulk, BulkRefusal
+from vms.models.defaults import PortalDefaults
+from vms.models.events import Event, EventQuerySet
+from vms.models.hosts import Host, HostCheck, HostQuerySet
+from vms.models.machines import ConfigurationChange, ConfigurationChangeQuerySet, VirtualMachine
+from vms.models.notices import Mail, Subscription
+from vms.models.operations import SCREEN_LIMIT, Operation, OperationQuerySet, OperationScreen, OperationStep
+from vms.models.tags import Tag
+
+__all__ = [
+    "SCREEN_LIMIT",
+    "Bulk",
+    "BulkRefusal",
+    "ConfigurationChange",
+    "ConfigurationChangeQuerySet",
+    "Event",
+    "EventQuerySet",
+    "Host",
+    "HostCheck",
+    "HostQuerySet",
+    "Mail",
+    "Operation",
+    "OperationQuerySet",
+    "OperationScreen",
+    "OperationStep",
+    "PortalDefaults",
+    "Subscription",
+    "Tag",
+    "VirtualMachine",
+]

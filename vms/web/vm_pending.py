@@ -1,0 +1,91 @@
+"""What waits for a VM's next cold start: a list of it, and taking it back."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.exceptions import BadRequest
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from vms import actions, labels, permissions, queries
+from vms.domain.configuration import Part
+from vms.domain.power import Action
+from vms.models import VirtualMachine
+from vms.queries import VmRow
+from vms.web import answers, controls
+from vms.web.access import Request, needs
+from vms.web.correlation import correlation_id
+
+
+@require_safe
+@needs(permissions.VIEW)
+def vm_pending(request: Request, vm_id: UUID) -> HttpResponse:
+    """The changes that wait, now and next."""
+    return show(request, row_of(vm_id))
+
+
+@require_safe
+@needs(permissions.VIEW)
+def vm_pending_changes(request: Request, vm_id: UUID) -> HttpResponse:
+    """What changes in that dialog while it is open."""
+    return render(request, "vms/fragments/vm_pending_changes.html", _context(request, row_of(vm_id)))
+
+
+@require_POST
+@needs(permissions.CHANGE)
+def vm_revert(request: Request, vm_id: UUID) -> HttpResponse:
+    """Take one change back (`part`), or all that were shown (`all`, and each of them as `shown`)."""
+    vm = row_of(vm_id).vm
+    try:
+        parts = {Part(name) for name in request.POST.getlist("shown" if "all" in request.POST else "part")}
+    except ValueError:
+        raise BadRequest("no such part of a configuration") from None
+    if not parts:
+        raise BadRequest("no part of the configuration was named")
+    try:
+        actions.revert(request.user, vm, parts, correlation_id=correlation_id())
+    except actions.Refused as refused:
+        return answers.refused(request, _("Nothing was taken back"), refused)
+    names = ", ".join(str(labels.PART[part]) for part in Part if part in parts)
+    said = _("%(vm)s: %(parts)s will stay as it runs now.") % {"vm": vm.name, "parts": names}
+    if not request.htmx:
+        messages.success(request, said)
+        return redirect("vm_pending", vm_id)
+    row = row_of(vm_id)
+    response = show(request, row) if row.changes else answers.close_dialog(HttpResponse())
+    return answers.refresh(answers.toast(response, said))
+
+
+def row_of(vm_id: UUID) -> VmRow:
+    """Return one VM, or answer that there is none."""
+    try:
+        return queries.vm_row(vm_id)
+    except VirtualMachine.DoesNotExist:
+        raise Http404 from None
+
+
+def show(request: Request, row: VmRow, *, saved: str = "") -> HttpResponse:
+    """Show what waits.
+
+    Args:
+        saved: What has just been saved, in a sentence.
+    """
+    template = "vms/fragments/vm_pending.html" if request.htmx else "vms/vm_pending.html"
+    return render(request, template, _context(request, row) | {"saved": saved})
+
+
+def _context(request: Request, row: VmRow) -> dict[str, Any]:
+    return {
+        "row": row,
+        "vm": row.vm,
+        "failed": queries.failed_changes(row.vm),
+        "may_revert": permissions.may_change(request.user, row.vm),
+        "reboot": controls.one(request.user, row, Action.REBOOT),
+        "form_action": reverse("vm_revert", args=[row.vm.pk]),
+    }
