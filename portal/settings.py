@@ -77,6 +77,8 @@ DATABASES = {"default": PORTAL_CONFIG.database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # Django's own, but for how its transactions wait for each other.
+    DATABASES["default"]["ENGINE"] = "portal.sqlite"
     DATABASES["default"]["OPTIONS"] = {
         # Seconds a writer waits for another.
         "timeout": 20,

@@ -6,7 +6,7 @@ from pathlib import Path
 from portal.settings import *  # noqa: F403  (that is what the docstring says)
 from portal.settings import DATABASES
 
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+if DATABASES["default"]["ENGINE"] == "portal.sqlite":
     # A file, as in production: a database in memory cannot be shared by threads that wait for each other, nor by
     # processes. It need not survive a loss of power, only that of a process.
     _directory = tempfile.TemporaryDirectory(prefix="vm-portal-test-")  # goes at exit, with what SQLite put beside it

@@ -100,7 +100,7 @@ class HostWatcher(threading.Thread):
             sync.connected(self.host, hypervisor.info())
             self.connected = True
             listed_at = timezone.now()
-            self._list()
+            self._list(anew=True)
             # From now on, a domain that was not known is news.
             self.host.refresh_from_db()
             list_at = self._next_listing(listed_at)
@@ -126,9 +126,9 @@ class HostWatcher(threading.Thread):
         self._lost_reason = reason
         self._lost.set()
 
-    def _list(self) -> None:
+    def _list(self, *, anew: bool = False) -> None:
         at = timezone.now()
-        for vm_id in sync.listing(self.host, connections.get(self.host.uri).domains(), at):
+        for vm_id in sync.listing(self.host, connections.get(self.host.uri).domains(), at, anew=anew):
             self._wake(vm_id, queues.DUE)
 
     def _show_life(self) -> None:
@@ -186,7 +186,7 @@ class HostWatcher(threading.Thread):
             case EventKind.FINAL_RESET:
                 hearing.reset_ended_run(vm.pk, event.at)
             case EventKind.RESET if operation is not None and operation.inside:
-                journal.guest_reset(vm.pk, event.at)
+                journal.guest_reset(vm, event.at)
             case EventKind.RESET:
                 sync.guest_reset(vm.pk, event.at)
 

@@ -8,22 +8,26 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from http.client import HTTPException
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+from xmlrpc.client import ServerProxy
 
 from django.db import connections
 from redis import Redis
+from supervisor.xmlrpc import SupervisorTransport
 
 from portal.env import BASE_DIR, load, run_directory
 from tests.support.waiting import wait_until
@@ -186,9 +190,15 @@ class Instance:
 
     def pid(self, name: str) -> int:
         """Return the process id of `web`, `worker`, `beat`, `watcher` or `redis`; 0 while it is being restarted."""
-        command = [f"{sys.prefix}/bin/supervisorctl", "-s", f"unix://{self._run}/supervisor.sock", "pid", name]
-        answer = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-        return int(answer) if answer.isdigit() else 0
+        # Asked often, while a test waits: a supervisorctl for each question would cost more than what is tested.
+        transport = SupervisorTransport(serverurl=f"unix://{self._run}/supervisor.sock")
+        try:
+            with ServerProxy("http://127.0.0.1", transport) as supervisor:
+                # A mapping with, among others, "pid" (0 when it does not run) and "statename".
+                process: Any = supervisor.supervisor.getProcessInfo(name)
+        except (OSError, HTTPException):
+            return 0
+        return int(process["pid"])
 
     def kill(self, name: str) -> int:
         """SIGKILL one process with its children, as a crash of the machine's part would; returns its process id."""
@@ -199,16 +209,26 @@ class Instance:
 
     @contextmanager
     def standing_still(self, name: str) -> Iterator[None]:
-        """Let one process with its children do nothing for a while."""
+        """Let one process with its children do nothing for a while; nobody has to wait for a lock of theirs."""
         pid = wait_until(lambda: self.pid(name), f"{name} runs")
         processes = (pid, *children(pid))
-        for each in processes:
-            os.kill(each, signal.SIGSTOP)
+
+        def signal_all(number: signal.Signals) -> None:
+            for each in processes:
+                os.kill(each, number)
+
+        def stopped_outside_a_transaction() -> bool:
+            signal_all(signal.SIGSTOP)
+            if not _any_lock():
+                return True
+            signal_all(signal.SIGCONT)
+            return False
+
         try:
+            wait_until(stopped_outside_a_transaction, f"{name} stands still and holds nothing")
             yield
         finally:
-            for each in processes:
-                os.kill(each, signal.SIGCONT)
+            signal_all(signal.SIGCONT)
 
     def kill_all(self, names: Sequence[str]) -> None:
         """SIGKILL several processes with their children within the same moment, and wait until all run again."""
@@ -295,6 +315,25 @@ def _answers(browser: Browser) -> bool:
     try:
         return browser.get("/readyz").status == HTTPStatus.OK
     except OSError:
+        return False
+
+
+def _any_lock() -> bool:
+    """Say whether somebody is in a transaction that keeps others from writing."""
+    connection = connections[DATABASE]
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            others = "datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'"
+            cursor.execute(f"SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE {others})")
+            (found,) = cursor.fetchone()
+            return bool(found)
+    # A connection of its own, which does not wait.
+    with closing(sqlite3.connect(connection.settings_dict["NAME"], timeout=0, isolation_level=None)) as database:
+        try:
+            database.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        database.execute("ROLLBACK")
         return False
 
 

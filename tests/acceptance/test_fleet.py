@@ -19,8 +19,8 @@ from vms.models import Operation, VirtualMachine
 FLEET = 300
 DELAY = 20
 LATEST = 15
-#: What else the machine does only ever adds to the time, so the better of two attempts tells what the portal can do.
-ATTEMPTS = 2
+#: What else the machine does only ever adds to the time, so the best of some attempts tells what the portal can do.
+ATTEMPTS = 3
 #: The most that one request may act on.
 IN_ONE_REQUEST = 100
 

@@ -16,7 +16,7 @@ from tests.chaos.run import VICTIMS, compare_with_answers, require_enough, run
 SEED = 20_300_101
 
 
-@pytest.mark.alone
+@pytest.mark.raging
 @pytest.mark.acceptance
 @pytest.mark.behaviour(25, 26)
 def test_a_minute_of_chaos_violates_nothing(

@@ -91,7 +91,7 @@ class Engine:
     def list_domains(self) -> None:
         """Do what the watcher does when it connects."""
         at = timezone.now()
-        for vm_id in sync.listing(self.host, connections.get(self.host.uri).domains(), at):
+        for vm_id in sync.listing(self.host, connections.get(self.host.uri).domains(), at, anew=True):
             self.wake(vm_id)
 
     def run(self, until: Callable[[], object], what: str, timeout: float = 30) -> None:
@@ -111,7 +111,7 @@ class Engine:
             if vm is None:
                 continue
             if event.kind is EventKind.RESET:
-                journal.guest_reset(vm.pk, event.at)
+                journal.guest_reset(vm, event.at)
             self.wake(vm.pk)
         for vm_id in sweep.due():
             self.wake(vm_id)

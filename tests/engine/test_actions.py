@@ -272,10 +272,10 @@ def test_the_database_itself_refuses_a_second_active_operation(engine: Engine, m
     VirtualMachine.objects.filter(pk=vm.pk).update(status=VmStatus.UP)
     looks = []
 
-    def blind(vm_id: object, _vm: object = None) -> Operation | None:
+    def blind(seen: VirtualMachine) -> Operation | None:
         """Overlook the first one once, as a request does that read before it was written."""
-        looks.append(vm_id)
-        return None if len(looks) == 1 else seeing(vm.pk)
+        looks.append(seen)
+        return None if len(looks) == 1 else seeing(seen)
 
     seeing = journal.active
     monkeypatch.setattr(journal, "active", blind)
@@ -294,8 +294,8 @@ def test_a_power_off_is_accepted_though_the_engine_wrote_to_the_reboot_meanwhile
     read = journal.active
     reads: list[Operation | None] = []
 
-    def read_too_early(vm_id: Any, vm: VirtualMachine) -> Operation | None:
-        row = read(vm_id, vm)
+    def read_too_early(seen: VirtualMachine) -> Operation | None:
+        row = read(seen)
         if not reads:
             Operation.objects.filter(pk=reboot.pk).update(version=reboot.version + 1)
         reads.append(row)

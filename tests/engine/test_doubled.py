@@ -91,7 +91,7 @@ def test_who_steers_an_operation_whose_vm_is_held_waits_in_no_circle(engine: Eng
     vm = engine.define(temper=STUBBORN)
     operation = actions.reboot(engine.admin, vm, delay=600)
     engine.run(lambda: "ask_agent" in engine.calls(vm), "the guest was asked")
-    row = journal.active(vm.pk)
+    row = journal.active(vm)
     assert row is not None
     with ThreadPoolExecutor(1) as steering:
         with sync.locked(vm.pk):

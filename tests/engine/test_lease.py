@@ -93,6 +93,65 @@ def test_a_wake_that_meets_a_look_makes_the_holder_look_again(engine: Engine) ->
     assert looks == 2
 
 
+@pytest.mark.parametrize(("asked", "looks"), [("before", 1), ("after", 2)])
+def test_a_wake_that_came_before_the_holders_last_look_asks_for_no_other(
+    engine: Engine, asked: str, looks: int
+) -> None:
+    vm = engine.define()
+    seen = []
+
+    def look() -> None:
+        seen.append(timezone.now())
+        if len(seen) == 1 and asked == "before":
+            assert lease.ask_holder_to_look_again(vm.pk)
+        lease.forget_requests(vm.pk)  # as it does when it is about to look once more
+        if len(seen) == 1 and asked == "after":
+            assert lease.ask_holder_to_look_again(vm.pk)
+
+    assert lease.look_while_leased(vm.pk, look)
+    assert len(seen) == looks
+
+
+def test_what_a_look_leaves_to_be_written_is_written_with_giving_the_vm_back(engine: Engine) -> None:
+    vm = engine.define()
+
+    def rest() -> bool:
+        assert connection.in_atomic_block
+        assert VirtualMachine.objects.get(pk=vm.pk).lease_owner == ""
+        return bool(VirtualMachine.objects.filter(pk=vm.pk).update(description="written"))
+
+    def look() -> lease.Rest:
+        assert VirtualMachine.objects.get(pk=vm.pk).lease_owner != ""
+        return rest
+
+    assert lease.look_while_leased(vm.pk, look) is True
+    vm.refresh_from_db()
+    assert (vm.description, vm.lease_owner) == ("written", "")
+
+
+@pytest.mark.parametrize("how", ["overtaken", "asked to look again"])
+def test_what_a_look_leaves_to_be_written_is_dropped_when_another_look_follows(engine: Engine, how: str) -> None:
+    vm = engine.define()
+    looks: list[str] = []
+    rows = VirtualMachine.objects.filter(pk=vm.pk)
+
+    def rest() -> bool:
+        rows.update(description=f"after look {len(looks)}")
+        return how != "overtaken" or len(looks) > 1
+
+    def look() -> lease.Rest:
+        assert rows.get().description == ""
+        looks.append(rows.get().lease_owner)
+        if how == "asked to look again" and len(looks) == 1:
+            assert lease.ask_holder_to_look_again(vm.pk)
+        return rest
+
+    assert lease.look_while_leased(vm.pk, look) is True
+    assert len(looks) == 2
+    assert looks[0] == looks[1] != "", "it was held all the time"
+    assert (rows.get().description, rows.get().lease_owner) == ("after look 2", "")
+
+
 def test_a_wake_whose_cause_was_looked_at_since_is_needless(engine: Engine) -> None:
     vm = engine.define()
     before = timezone.now()

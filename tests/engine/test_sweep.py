@@ -15,7 +15,7 @@ from tests.engine.harness import Engine, at_once
 from vms import actions, tasks
 from vms.domain.operation import Outcome
 from vms.engine import advance as engine_advance
-from vms.engine import journal, lease, sweep
+from vms.engine import lease, sweep
 from vms.hypervisor.fake import STUBBORN, Temper
 from vms.models import Host, Operation, VirtualMachine
 
@@ -144,15 +144,15 @@ def test_a_wake_without_a_broker_is_not_overwritten_by_a_worker_that_looked_befo
     engine.drain()
     engine.hears = False
     heard(engine)
-    wait = journal.wait
+    give_back = lease._release
 
-    def wait_too_late(*args: Any) -> bool:
-        monkeypatch.setattr(journal, "wait", wait)
+    def give_back_too_late(*args: Any) -> bool:
+        monkeypatch.setattr(lease, "_release", give_back)
         engine.fake.control.hand(str(vm.uuid), "guest_halt")
         sweep.wake_soon(vm.pk)
-        return wait(*args)
+        return give_back(*args)
 
-    monkeypatch.setattr(journal, "wait", wait_too_late)
+    monkeypatch.setattr(lease, "_release", give_back_too_late)
     engine_advance.advance(vm.pk)
     operation.refresh_from_db()
     assert operation.outcome == Outcome.CLEAN_AGENT

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
 
 import pytest
 from django.utils import timezone
@@ -13,13 +15,14 @@ from vms import actions
 from vms.domain.observation import UP_WITHOUT_AGENT_AFTER, DomainState, DownReason
 from vms.domain.operation import Outcome
 from vms.domain.power import VmStatus
-from vms.engine import sweep, sync
+from vms.engine import lease, sweep, sync
+from vms.engine.advance import advance
 from vms.engine.records import Code
 from vms.hypervisor import connections
 from vms.hypervisor.base import Domain
 from vms.hypervisor.fake import STUBBORN, Agent, Temper
 from vms.hypervisor.fake.control import Hand
-from vms.models import Event, Host, VirtualMachine
+from vms.models import Event, Host, Operation, VirtualMachine
 
 
 def look(engine: Engine, vm: VirtualMachine) -> Domain:
@@ -148,6 +151,54 @@ def test_an_older_look_never_overwrites_a_newer_one_that_found_nothing_new(engin
     sync.apply(fresh(vm), down, older_at)
     assert engine.status(vm) == VmStatus.UP
     assert engine.codes(vm) == []
+
+
+def test_a_look_that_found_nothing_new_is_made_again_when_an_older_one_was_written_before_it(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Running, down for a moment, running: a list from that moment is written while the worker still has the VM."""
+    vm = engine.define()
+    seen = look(engine, vm)
+    down = replace(seen, seen=replace(seen.seen, state=DomainState.DOWN, down_reason=DownReason.DESTROYED))
+    older_at = timezone.now()
+    give_back = lease._release
+
+    def give_back_too_late(*args: Any) -> bool:
+        monkeypatch.setattr(lease, "_release", give_back)
+        sync.apply(fresh(vm), down, older_at)
+        assert engine.status(vm) == VmStatus.DOWN
+        return give_back(*args)
+
+    monkeypatch.setattr(lease, "_release", give_back_too_late)
+    advance(vm.pk)
+    assert engine.status(vm) == VmStatus.UP
+    observed_at = fresh(vm).observed_at
+    assert observed_at is not None
+    assert observed_at > older_at
+
+
+def test_a_list_wakes_an_operation_only_for_what_it_has_not_seen(engine: Engine) -> None:
+    vm = engine.define(temper=STUBBORN)
+    operation = actions.shut_down(engine.admin, vm, delay=600)
+    engine.run(lambda: engine.calls(vm) == ["ask_agent"], "the guest was asked")
+    engine.drain()
+
+    def woken(seen: Domain, *, anew: bool = False, after: float = 0) -> list[UUID]:
+        return sync.listing(engine.host, [seen], timezone.now() + timedelta(seconds=after), anew=anew)
+
+    as_before = look(engine, vm)
+    assert woken(as_before) == []
+    assert woken(as_before, anew=True) == [vm.pk], "nobody has listened until now"
+
+    engine.fake.control.hand(str(vm.uuid), "destroy")
+    down = look(engine, vm)
+    assert woken(down) == [vm.pk], "it shows something new"
+    assert woken(down) == [vm.pk], "whoever was woken never looked"
+
+    Operation.objects.filter(pk=operation.pk).update(looked_at=timezone.now())
+    assert woken(down) == []
+    assert woken(down, after=40) == [vm.pk], "it has not looked for a while"
+    assert sync.listing(engine.host, [], timezone.now() + timedelta(seconds=50)) == [vm.pk], "it is gone"
 
 
 def test_a_look_that_finds_nothing_new_touches_no_event_and_no_status(engine: Engine) -> None:

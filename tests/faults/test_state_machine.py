@@ -18,10 +18,10 @@ from tests.faults.machine import Everything
 LIVES = int(os.environ.get("VM_PORTAL_LIVES", "2000"))
 #: The base of the parts' seeds: the same lives in every run, unless a long run asks for others.
 SEED = int(os.environ.get("VM_PORTAL_LIVES_SEED", "1"))
-#: Each is a test: none takes more than some minutes, so that a long run shows how far it is.
-PARTS = max(8, LIVES // 250)
+#: Each is a test of a minute or two at most: processes share them well, and a long run shows how far it is.
+PARTS = max(20, LIVES // 250)
 #: The most steps of a life, one of these for each part: some mistakes need many, and short lives are soon over.
-STEPS = (60, 45, 30, 15)
+STEPS = (60, 30, 20, 10)
 
 pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
 

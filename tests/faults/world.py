@@ -18,22 +18,23 @@ from django.apps import apps
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
-from django.db.models import Min
 from django.utils import timezone
 
 from tests.faults.dying import Boundary, Interruption, Processes
 from tests.faults.host import URI, SimulatedHost
+from tests.faults.plain_sql import CHANGE, HOST, OPERATION, VM, value_of
 from vms import actions, queues, tasks, watcher
 from vms.domain.configuration import Part
 from vms.domain.errors import ConfigurationError, PolicyError
+from vms.domain.operation import Stage
 from vms.domain.policy import Setting
-from vms.domain.power import Action
+from vms.domain.power import Action, VmStatus
 from vms.domain.run_options import AS_STORED, RunOptions
 from vms.engine import lease, sync
 from vms.hypervisor import connections
 from vms.hypervisor.base import DomainEvent, EventKind, HostUnreachable, HypervisorError
 from vms.hypervisor.fake import FakeHypervisor, Temper
-from vms.models import Host, Operation, VirtualMachine
+from vms.models import ConfigurationChange, Host, Operation, VirtualMachine
 
 _EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
 #: What a process does takes some time, in seconds: no two things happen at the same moment.
@@ -98,9 +99,9 @@ class World:
         moments = [now + timedelta(seconds=60)]
         if (due := self.host.next_due()) is not None:
             moments.append(datetime.fromtimestamp(due, UTC))
-        active = Operation.objects.active().aggregate(wake=Min("wake_at"), looked=Min("looked_at"))
-        if active["wake"] is not None:
-            moments.append(max(active["wake"], now + _SWEEP_EVERY))
+        wake_at = value_of(f"SELECT MIN(wake_at) FROM {OPERATION} WHERE stage <> %s", Stage.ENDED)
+        if wake_at is not None:
+            moments.append(max(datetime.fromisoformat(str(wake_at)).replace(tzinfo=UTC), now + _SWEEP_EVERY))
         if not self.watching:
             moments.append(now + timedelta(seconds=2))
         return max(min(moments), now + timedelta(milliseconds=1))
@@ -116,10 +117,26 @@ class World:
         if now - self._swept_at >= _SWEEP_EVERY:
             self._swept_at = now
             if self.watching:
-                Host.objects.update(watched_until=now + watcher.HEARD_FOR)
-            self.sweep()
+                with connection.cursor() as cursor:
+                    cursor.execute(f"UPDATE {HOST} SET watched_until = %s", [now + watcher.HEARD_FOR])
+            if self._anything_to_sweep():
+                self.sweep()
         while self.wakes:
             self.look(0)
+
+    @staticmethod
+    def _anything_to_sweep() -> bool:
+        """Say whether a sweep could find something. One that finds nothing leaves nothing, and there are many."""
+        return bool(
+            value_of(
+                f"SELECT EXISTS (SELECT 1 FROM {OPERATION} WHERE stage <> %s)"
+                f" OR EXISTS (SELECT 1 FROM {CHANGE} WHERE state = %s)"
+                f" OR EXISTS (SELECT 1 FROM {VM} WHERE status = %s)",
+                Stage.ENDED,
+                ConfigurationChange.State.WAITING,
+                VmStatus.POWERING_UP,
+            )
+        )
 
     def _live(self, kind: str, work: Callable[[], Any], interruptions: Interruptions | None) -> list[Boundary]:
         self.shift(_MOMENT)

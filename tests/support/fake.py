@@ -6,19 +6,16 @@ Use the fixture `fake` (`from tests.support.fake import fake`, or list this modu
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.nursery import Child, fork
 from tests.support.waiting import wait_until
 from vms.hypervisor.base import HostUnreachable
 from vms.hypervisor.fake import FakeControl, FakeHypervisor
-
-_CHECKOUT = Path(__file__).parents[2]
 
 
 class FakeDaemon:
@@ -37,7 +34,7 @@ class FakeDaemon:
         self.log_file = directory / "fake-host.jsonl"
         self.uri = f"fake+unix://{self.socket}?keepalive=2"
         self.control: FakeControl
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Child | None = None
 
     @property
     def pid(self) -> int:
@@ -52,13 +49,12 @@ class FakeDaemon:
 
     def start(self) -> None:
         """Start the daemon and wait until it answers."""
-        command = [sys.executable, "-m", "vms.hypervisor.fake"]
         options = ["--socket", str(self.socket), "--state", str(self.state), "--log", str(self.log_file)]
-        process = self._process = subprocess.Popen([*command, *options], cwd=_CHECKOUT)
+        process = self._process = fork(options)
 
         def connected() -> FakeControl | None:
-            if process.poll() is not None:
-                raise RuntimeError(f"the fake host exited with {process.returncode}")
+            if process.ended():
+                raise RuntimeError("the fake host ended; what it said is above")
             try:
                 return FakeControl(self.socket)
             except HostUnreachable:

@@ -158,7 +158,7 @@ def request(
         except (IntegrityError, journal.LostRace):
             # Another request was let in first, or the engine wrote to the operation that was to end. Look anew.
             continue
-    raise Refused("The VM is changing just now. Try again.", journal.active(vm.pk))
+    raise Refused("The VM is changing just now. Try again.", journal.active(vm))
 
 
 def _accept(
@@ -173,7 +173,7 @@ def _accept(
     place: journal.Place | None,
 ) -> Operation:
     with sync.locked(vm.pk) as locked:
-        active = journal.active(locked.pk, locked)
+        active = journal.active(locked)
         verdict = verdict_for(action, locked, active)
         if not verdict.allowed:
             raise Refused(refusal_text(action, locked, verdict, active), active)

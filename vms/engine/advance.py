@@ -8,8 +8,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -24,13 +25,16 @@ from vms.domain.operation import Failure, Outcome, Stage, StepKind
 from vms.engine import bulk, configuring, guest_restart, journal, lease, screens, seats, sync
 from vms.engine.screens import Picture
 from vms.hypervisor import connections
-from vms.hypervisor.base import DomainNotFound, HostUnreachable, Hypervisor, HypervisorError
+from vms.hypervisor.base import Domain, DomainNotFound, HostUnreachable, Hypervisor, HypervisorError
 from vms.models import Operation, OperationStep, VirtualMachine
 
 log = structlog.get_logger(__name__)
 
 #: An operation makes some ten moves at most before it waits; more means that a rule chases its own tail.
 _MOVES_AT_ONCE = 40
+
+#: A look is good enough for a power-off for so long, when there was only a picture taken since.
+_STILL_FRESH = timedelta(seconds=1)
 
 
 def advance(vm_id: UUID, since: datetime | None = None) -> bool:
@@ -45,7 +49,7 @@ def advance(vm_id: UUID, since: datetime | None = None) -> bool:
     """
     if _put_off(vm_id):
         return False
-    return lease.look_while_leased(vm_id, lambda: _go_on(vm_id), since=since)
+    return lease.look_while_leased(vm_id, partial(_go_on, vm_id), since=since)
 
 
 def _put_off(vm_id: UUID) -> bool:
@@ -64,6 +68,8 @@ class _Look:
     Attributes:
         at: When it began; what it shows is not older.
         until: When it had its answer; what it shows was so by then. A host may let a look wait until a run has ended.
+        domain: What was seen, as it is to be written down.
+        written: It is written down already.
         error: What the host said when it answered, but could not show the domain.
         away: Why the host could not be asked.
         busy: It was not asked, because others were; it may well answer in a moment.
@@ -72,6 +78,8 @@ class _Look:
     at: datetime
     until: datetime
     seen: Observation | None = None
+    domain: Domain | None = None
+    written: bool = False
     gone: bool = False
     error: str = ""
     away: str = ""
@@ -88,41 +96,50 @@ class _Then(Enum):
     """Somebody changed the operation, or overtook it, since it was read."""
 
 
-def _go_on(vm_id: UUID) -> None:
+def _go_on(vm_id: UUID) -> lease.Rest | None:
+    """Look at a VM and carry its operation on; returns what is left to be written when the VM is given back."""
     vm = VirtualMachine.objects.select_related("host").get(pk=vm_id)
     with bound_contextvars(vm=str(vm_id)):
         stored = not vm.change_waits or configuring.apply_waiting(vm)
-        look = _carry_on(vm, stored=stored)
+        look, wait = _carry_on(vm, stored=stored)
         seen = look.seen
-        if seen is not None and (vm.armed or vm.apply_on_guest_reboot or seen.left_armed):
+        if wait is None and seen is not None and (vm.armed or vm.apply_on_guest_reboot or seen.left_armed):
             _tend(vm, seen, look)
+    if look.domain is None or look.written:
+        return wait
+    # The VM first, as everybody takes them.
+    return lambda: sync.still_so(vm, look.at) and (wait is None or wait())
 
 
-def _carry_on(vm: VirtualMachine, *, stored: bool) -> _Look:
+def _carry_on(vm: VirtualMachine, *, stored: bool) -> tuple[_Look, lease.Rest | None]:
     """Carry the active operation on, if there is one, until it has to wait or has ended.
 
     Args:
         stored: The host has stored every change of the configuration that was asked for.
 
     Returns:
-        The last look.
+        The last look, and what writes down until when the operation waits, if it does.
     """
-    row = journal.active(vm.pk, vm)
-    look: _Look | None = None
+    row = journal.active(vm)
+    look: _Look | None = _look(vm)
     for _ in range(_MOVES_AT_ONCE):
         with bound_contextvars(**_names(row)):
             look = look or _look(vm)
             if row is None or (row.queued and not look.gone):
-                return look
+                _write_news(vm, look)
+                return look, None
             then = _carry_out(row, _next(row, look, stored=stored), look)
         match then:
+            case Wait(until):
+                _write_news(vm, look)
+                return look, partial(journal.wait, row, until, look.at)
             case _Then.REST:
-                return look
+                return look, None
             case _Then.LOOK:
                 look = None
             case _Then.READ:
                 # A look is never older than the answers it is judged with.
-                row, look = journal.active(vm.pk, vm), None
+                row, look = journal.active(vm), None
     raise RuntimeError(f"the operation of VM {vm.pk} does not come to rest")
 
 
@@ -150,14 +167,16 @@ def _tend(vm: VirtualMachine, seen: Observation, look: _Look) -> None:
         _call(row, Call(StepKind.RELENT, Stage.ENDED), look)
 
 
-def _carry_out(row: Operation, move: Move, look: _Look) -> _Then:
+def _carry_out(row: Operation, move: Move, look: _Look) -> _Then | Wait:
+    """Do what was decided. A wait is left to be written when the VM is given back."""
     match move:
         case Call():
+            _write_news(row.vm, look)
             return _call(row, move, look)
         case Note():
             return _Then.DECIDE if _note(row, move, look) else _Then.READ
         case Wait():
-            return _Then.REST if journal.wait(row, move.until, look.at) else _Then.READ
+            return move
         case Finish():
             return _Then.REST if _finish(row, move, look) else _Then.READ
 
@@ -166,7 +185,7 @@ def _note(row: Operation, move: Note, look: _Look) -> bool:
     with sync.locked(row.vm_id) as vm:
         if not journal.note(row, move, look.at, _describe(look.seen)):
             return False
-        sync.settle(vm, row)
+        _settle(vm, row, look)
         return True
 
 
@@ -180,10 +199,35 @@ def _finish(row: Operation, move: Finish, look: _Look) -> bool:
     with sync.locked(row.vm_id) as vm:
         if not journal.finish(row, move, at, look.error or look.away, proof, looked_at=look.at):
             return False
-        sync.settle(vm, None, reachable=move.failure is not Failure.HOST_UNREACHABLE)
+        if move.failure is Failure.HOST_UNREACHABLE:
+            sync.settle(vm, None, reachable=False)
+        else:
+            _settle(vm, row, look)
         if row.bulk_id is not None:
             bulk.fill(row.bulk_id)
         return True
+
+
+def _settle(locked: VirtualMachine, row: Operation, look: _Look) -> None:
+    """Write down what is so of a VM now that its operation got further or has ended, and the look that led to that."""
+    operation = row if row.active else None
+    if look.domain is None:
+        sync.settle(locked, operation)
+        return
+    sync.settle_as_seen(locked, operation, look.domain, look.at)
+    sync.bring_up_to_date(row.vm, locked)
+    look.written = True
+
+
+def _write_news(vm: VirtualMachine, look: _Look) -> None:
+    """Write down by itself what a look has found that is not stored yet.
+
+    Of a look that has found nothing new only its time is left to be written, and that until the VM is given back; not
+    at all where another look follows.
+    """
+    if look.domain is not None and not look.written and sync.is_news(vm, look.domain, look.at):
+        sync.write(vm, look.domain, look.at)
+        look.written = True
 
 
 def _look(vm: VirtualMachine) -> _Look:
@@ -203,9 +247,7 @@ def _look(vm: VirtualMachine) -> _Look:
     except HypervisorError as error:
         log.warning("domain cannot be looked at", error=str(error))
         return _Look(at, timezone.now(), error=str(error))
-    until = timezone.now()
-    sync.apply(vm, domain, at)
-    return _Look(at, until, seen=domain.seen)
+    return _Look(at, timezone.now(), seen=domain.seen, domain=domain)
 
 
 def _decide(row: Operation, look: _Look) -> Move:
@@ -223,7 +265,7 @@ def _decide(row: Operation, look: _Look) -> Move:
     return decide(journal.as_decided(row), look.seen, now)
 
 
-def _call(row: Operation, call: Call, look: _Look) -> _Then:
+def _call(row: Operation, call: Call, look: _Look) -> _Then | Wait:
     """Make a call, if there is room at the host."""
     try:
         with seats.taken(row.vm.host_id) as seat:
@@ -253,11 +295,17 @@ def _make_and_write(seat: seats.Seat, row: Operation, call: Call, look: _Look) -
     else:
         with transaction.atomic():
             match answer:
+                case None:
+                    # Whoever has asked for another look until now is served by the one that follows.
+                    lease.forget_requests(row.vm_id)
                 case str():
                     journal.set_run_token(row, answer)
                 case Picture():
                     journal.keep_screen(row, answer, step.at)
             journal.answer(step, ok=True)
+        if isinstance(answer, Picture) and timezone.now() - look.at < _STILL_FRESH:
+            # Taking it has changed nothing. The power-off that follows ends no other run than the one that was seen.
+            return _Then.DECIDE
         if answer == row.run_token and look.seen is not None:
             # The answer says what a look would: which run this is. Of another run it says too little.
             look.seen = replace(look.seen, run_token=answer)

@@ -80,7 +80,7 @@ def run_ended(vm: VirtualMachine, seen: Observation) -> Operation | None:
     VirtualMachine.objects.filter(pk=vm.pk).update(armed=False)
     if seen.down_reason is not DownReason.GUEST or seen.managed_save:
         return None
-    queued = journal.active(vm.pk, vm)
+    queued = journal.active(vm)
     if queued is not None and queued.action in _WANT_IT_DOWN:
         return None
     if queued is not None:

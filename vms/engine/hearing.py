@@ -25,7 +25,7 @@ def started(vm_id: UUID, at: datetime) -> None:
     """Take note of a start for the operation that has asked for one."""
     for _ in range(_ATTEMPTS):
         with sync.locked(vm_id) as vm:
-            row = journal.active(vm_id, vm)
+            row = journal.active(vm)
             note = decide_heard_start(journal.as_decided(row), at) if row is not None else None
             if row is None or note is None:
                 return

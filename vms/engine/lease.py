@@ -2,6 +2,8 @@
 
 A lease outlives the longest call to a hypervisor, and a worker is ended before its lease runs out (the task time
 limit), so that two workers never act on one VM. A wake that meets a leased VM marks it, and the holder looks again.
+
+What a look leaves to be written is written when the VM is given back, in one transaction: writers wait for each other.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from pathlib import Path
 from uuid import UUID
 
 import structlog
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -28,6 +30,9 @@ log = structlog.get_logger(__name__)
 
 #: Longer than the task time limit, which is longer than the longest call to a hypervisor.
 LEASE = timedelta(seconds=60)
+#: What a look leaves to be written when the VM is given back; says False when that has been overtaken.
+Rest = Callable[[], bool]
+
 #: Seconds between attempts to give a VM back while the database is away.
 _TRY_AGAIN_AFTER = 1.0
 
@@ -80,8 +85,9 @@ def _claim(vm_id: UUID, owner: str, since: datetime | None) -> _Claim:
     free = Q(lease_owner="")
     if since is not None:
         free &= Q(lease_at__isnull=True) | Q(lease_at__lte=since)
-    if rows.filter(free | Q(lease_until__lt=now)).update(**claimed):
-        return _Claim.TAKEN
+    with transaction.atomic():
+        if rows.filter(free | Q(lease_until__lt=now)).update(**claimed):
+            return _Claim.TAKEN
     holder = rows.values_list("lease_owner", flat=True).first()
     if holder == "" and since is not None:
         return _Claim.NEEDLESS
@@ -97,21 +103,35 @@ def ask_holder_to_look_again(vm_id: UUID) -> bool:
     Nobody holds it by a lease that has run out: its worker was killed, and would never look again.
     """
     held = VirtualMachine.objects.filter(pk=vm_id, lease_until__gte=timezone.now()).exclude(lease_owner="")
-    return bool(held.update(look_again=True))
+    with transaction.atomic():
+        return bool(held.update(look_again=True))
 
 
-def _release(vm_id: UUID, owner: str) -> bool:
-    """Give the lease back; False when somebody asked to look again, which the holder then must."""
+def forget_requests(vm_id: UUID) -> None:
+    """Take note, as its holder, that a look is about to begin: it serves everybody who has asked for one until now.
+
+    Most of what a watcher hears of a VM is what its worker is doing to it just now.
+    """
+    VirtualMachine.objects.filter(pk=vm_id, look_again=True).update(look_again=False)
+
+
+def _release(vm_id: UUID, owner: str, rest: Rest | None) -> bool:
+    """Give the lease back; False when somebody asked to look again, or has overtaken the look: the holder then must."""
     rows = VirtualMachine.objects.filter(pk=vm_id, lease_owner=owner)
-    if rows.filter(look_again=False).update(lease_owner="", lease_until=None):
-        return True
+    with transaction.atomic():
+        if rows.filter(look_again=False).update(lease_owner="", lease_until=None):
+            if rest is None or rest():
+                return True
+            transaction.set_rollback(True)
     return not rows.update(look_again=False, lease_until=timezone.now() + LEASE)
 
 
-def look_while_leased(vm_id: UUID, look: Callable[[], None], *, since: datetime | None = None) -> bool:
+def look_while_leased(vm_id: UUID, look: Callable[[], Rest | None], *, since: datetime | None = None) -> bool:
     """Claim a VM and call `look`, again for as long as somebody asked for it meanwhile; then give the VM back.
 
     Args:
+        look: Returns what it leaves to be written in the transaction that gives the VM back. Where that turns out to
+            be overtaken, nothing is written, and it is called again.
         since: Look only where no worker began a look after this moment, and finished it. None: look in any case.
 
     Returns:
@@ -125,9 +145,8 @@ def look_while_leased(vm_id: UUID, look: Callable[[], None], *, since: datetime 
                 return False
             if ask_holder_to_look_again(vm_id) or not VirtualMachine.objects.filter(pk=vm_id).exists():
                 return False
-        look()
-        while not _release(vm_id, owner):
-            look()
+        while not _release(vm_id, owner, look()):
+            pass
     except BaseException:
         _give_back(vm_id, owner)
         raise

@@ -50,6 +50,35 @@ _TOGETHER = 200
 _ONE_RESET = timedelta(seconds=3)
 
 
+#: The columns that looks at a VM write.
+_SEEN = (
+    "status",
+    "observed_at",
+    "name",
+    "description",
+    "memory",
+    "vcpus",
+    "domain_state",
+    "down_reason",
+    "job",
+    "managed_save",
+    "agent_channel",
+    "agent_connected",
+    "acpi",
+    "run_token",
+    "run_once",
+    "run_stateless",
+    "stored_configuration",
+    "running_configuration",
+    "pending_count",
+    "disks",
+    "running_since",
+    "down_since",
+)
+
+#: A list wakes an operation that has not looked for so long, also where it has shown nothing new: a wake may be lost.
+_LOOKED_LATELY = timedelta(seconds=30)
+
 _MAY_BE_UNTENDED = Q(armed=True) | Q(apply_on_guest_reboot=True, pending_count__gt=0)
 
 
@@ -59,51 +88,72 @@ def apply(vm: VirtualMachine, domain: Domain, at: datetime) -> None:
     Args:
         vm: As it was read, however long ago; it is brought up to date.
     """
-    if not (_shows(vm, domain, at) and _still_so(vm, at)):
-        _write(vm, domain, at)
+    if is_news(vm, domain, at) or not still_so(vm, at):
+        write(vm, domain, at)
 
 
-def _shows(vm: VirtualMachine, domain: Domain, at: datetime) -> bool:
-    """Say whether a look found what is stored already."""
+def is_news(vm: VirtualMachine, domain: Domain, at: datetime) -> bool:
+    """Say whether a look found anything else than `vm`, as it was read, tells."""
     seen_before = vm.observed_at is not None and vm.status not in _UNSEEN
-    return seen_before and not _differences(vm, _columns(vm, domain, at))
+    return not seen_before or bool(_differences(vm, _columns(vm, domain, at)))
 
 
-def _still_so(vm: VirtualMachine, at: datetime) -> bool:
+def still_so(vm: VirtualMachine, at: datetime) -> bool:
     """Write down that a look found nothing new, so that no older look is written after it.
 
     Returns:
         False when somebody has written another look down since `vm` was read.
     """
     if vm.observed_at is not None and vm.observed_at >= at:
-        return False
+        return True
     if not VirtualMachine.objects.filter(pk=vm.pk, observed_at=vm.observed_at).update(observed_at=at):
         return False
     vm.observed_at = at
     return True
 
 
-def _write(vm: VirtualMachine, domain: Domain, at: datetime) -> None:
+def write(vm: VirtualMachine, domain: Domain, at: datetime) -> None:
+    """Write down a look that found something new, and what that means where no operation accounts for it.
+
+    Args:
+        vm: It is brought up to date.
+    """
     with locked(vm.pk) as stored:
-        if stored.observed_at is not None and stored.observed_at > at:
+        if _outdated(stored, at):
             return
         operation = _in_flight(vm.pk)
-        columns = _columns(stored, domain, at)
-        status = _status(domain.seen, operation, columns["running_since"], at)
-        changes = _differences(stored, columns | {"status": status})
         if operation is None:
             _tell_of_other_hands(stored, domain.seen, at)
-            if domain.seen.down and (started := guest_restart.run_ended(stored, domain.seen)) is not None:
-                changes["status"] = _status(domain.seen, started, None, at)
-        if stored.removed_at is not None:
-            changes["removed_at"] = None
-            record(Code.VM_DISCOVERED, f"{domain.name} was found on {stored.host.name} again.", vm=stored)
-        if changes:
-            tell(vm.pk, topics=[VM_LIST] if changes.keys() & _OF_THE_LIST else ())
-        changes["observed_at"] = at
-        VirtualMachine.objects.filter(pk=vm.pk).update(**changes)
-    for name in (*columns, "status", "observed_at"):
-        setattr(vm, name, changes.get(name, getattr(stored, name)))
+            if domain.seen.down:
+                operation = guest_restart.run_ended(stored, domain.seen)
+        _store(stored, domain, at, operation)
+    bring_up_to_date(vm, stored)
+
+
+def _outdated(stored: VirtualMachine, at: datetime) -> bool:
+    return stored.observed_at is not None and stored.observed_at > at
+
+
+def _store(stored: VirtualMachine, domain: Domain, at: datetime, operation: Operation | None) -> None:
+    """Store a look at a VM that the caller has locked, and the status that follows from it."""
+    columns = _columns(stored, domain, at)
+    status = _status(domain.seen, operation, columns["running_since"], at)
+    changes = _differences(stored, columns | {"status": status})
+    if stored.removed_at is not None:
+        changes["removed_at"] = None
+        record(Code.VM_DISCOVERED, f"{domain.name} was found on {stored.host.name} again.", vm=stored)
+    if changes:
+        tell(stored.pk, topics=[VM_LIST] if changes.keys() & _OF_THE_LIST else ())
+    changes["observed_at"] = at
+    VirtualMachine.objects.filter(pk=stored.pk).update(**changes)
+    for name, value in changes.items():
+        setattr(stored, name, value)
+
+
+def bring_up_to_date(vm: VirtualMachine, stored: VirtualMachine) -> None:
+    """Take over into a VM, as it was read before, what looks have written since."""
+    for name in _SEEN:
+        setattr(vm, name, getattr(stored, name))
 
 
 def gone(vm_id: UUID) -> None:
@@ -181,40 +231,70 @@ def settle(vm: VirtualMachine, operation: Operation | None, *, reachable: bool =
         tell(vm.pk)
 
 
-def listing(host: Host, domains: Iterable[Domain], at: datetime) -> list[UUID]:
+def settle_as_seen(vm: VirtualMachine, operation: Operation | None, domain: Domain, at: datetime) -> None:
+    """Write down a look, and set a VM's status from it, once its operation got further or has ended by that look.
+
+    Args:
+        vm: As `locked` gave it.
+        operation: The one that is in flight now.
+    """
+    if _outdated(vm, at):
+        settle(vm, operation)
+    else:
+        _store(vm, domain, at, operation)
+
+
+def listing(host: Host, domains: Iterable[Domain], at: datetime, *, anew: bool = False) -> list[UUID]:
     """Write down a full list of a host's domains, taken not before `at`: listing is truth.
 
     Args:
         host: As it was read when it was asked; nothing is written when it has changed its address since.
+        anew: Nobody has heard what happened before this list, so each operation is to be gone on with.
 
     Returns:
-        The VMs that are to be looked at by a worker: those with an operation in flight, those to be armed, and those
-        whose run may still be armed by an operation that has ended.
+        The VMs that are to be looked at by a worker: those with an operation in flight that has not seen what is so
+        now, those to be armed, and those whose run may still be armed by an operation that has ended.
     """
     if not Host.objects.managed().filter(pk=host.pk, uri=host.uri).exists():
         return []
-    left_armed: list[UUID] = []
+    left_armed: set[UUID] = set()
     known = {vm.uuid: vm for vm in VirtualMachine.objects.filter(host=host)}
     first_listing = host.connected_at is None and not known
     unchanged: list[tuple[VirtualMachine, Domain]] = []
+    news: set[UUID] = set()
     for domain in domains:
         vm = known.pop(UUID(domain.uuid), None)
         if vm is not None and domain.seen.left_armed:
-            left_armed.append(vm.pk)
+            left_armed.add(vm.pk)
         if vm is None:
             with transaction.atomic():
-                _write(_discovered(host, domain, quietly=first_listing), domain, at)
-        elif _shows(vm, domain, at):
-            unchanged.append((vm, domain))
+                write(_discovered(host, domain, quietly=first_listing), domain, at)
+        elif is_news(vm, domain, at):
+            write(vm, domain, at)
+            news.add(vm.pk)
         else:
-            _write(vm, domain, at)
+            unchanged.append((vm, domain))
     _still_all_so(unchanged, at)
     for vm in known.values():
         if vm.observed_at is None or vm.observed_at < at:
             gone(vm.pk)
-    in_hand = Operation.objects.filter(vm__host=host).in_flight().values_list("vm_id", flat=True)
+            news.add(vm.pk)
+    in_flight = Operation.objects.filter(vm__host=host).in_flight().select_related("vm")
+    columns = in_flight.only("looked_at", "vm__running_since", "vm__down_since")
+    in_hand = {row.vm_id: anew or row.vm_id in news or _is_behind(row, at) for row in columns}
     untended = (vm for vm in VirtualMachine.objects.filter(_MAY_BE_UNTENDED, host=host) if guest_restart.untended(vm))
-    return list({*in_hand, *left_armed, *(vm.pk for vm in untended)})
+    at_rest = {*left_armed, *(vm.pk for vm in untended)} - in_hand.keys()
+    return [*at_rest, *(vm_id for vm_id, wake in in_hand.items() if wake)]
+
+
+def _is_behind(row: Operation, at: datetime) -> bool:
+    """Say whether an operation in flight has not seen what a list at `at` shows, or one before it has shown.
+
+    Whoever was woken by that may never have looked.
+    """
+    if row.looked_at is None or row.looked_at < at - _LOOKED_LATELY:
+        return True
+    return any(turn is not None and turn > row.looked_at for turn in (row.vm.running_since, row.vm.down_since))
 
 
 def _still_all_so(looks: list[tuple[VirtualMachine, Domain]], at: datetime) -> None:
@@ -222,9 +302,9 @@ def _still_all_so(looks: list[tuple[VirtualMachine, Domain]], at: datetime) -> N
     looks = sorted(looks, key=lambda look: look[0].pk)
     for begin in range(0, len(looks), _TOGETHER):
         with transaction.atomic():
-            changed = [(vm, domain) for vm, domain in looks[begin : begin + _TOGETHER] if not _still_so(vm, at)]
+            changed = [(vm, domain) for vm, domain in looks[begin : begin + _TOGETHER] if not still_so(vm, at)]
         for vm, domain in changed:
-            _write(vm, domain, at)
+            write(vm, domain, at)
 
 
 def connected(host: Host, info: HostInfo) -> None:

@@ -15,15 +15,10 @@ from vms.domain.power import FORCEFUL_ACTIONS, Action
 from vms.models import Operation, OperationQuerySet, OperationStep, VirtualMachine
 
 
-def active(vm_id: UUID, vm: VirtualMachine | None = None) -> Operation | None:
-    """Return the operation that is active on a VM, with its journal.
-
-    Args:
-        vm: The VM as the caller has read it, with its host: it is not read once more then.
-    """
-    rows = _with_journal() if vm is None else _journal_alone()
-    row = rows.active().filter(vm_id=vm_id).first()
-    if row is not None and vm is not None:
+def active(vm: VirtualMachine) -> Operation | None:
+    """Return the operation that is active on a VM, with its journal, and with the VM as the caller has read it."""
+    row = _journal_alone().active().filter(vm=vm).first()
+    if row is not None:
         row.vm = vm
     return row
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
@@ -21,7 +20,7 @@ from vms.engine.changes import tell_of_operation
 from vms.engine.journal.guarded import add_step, change
 from vms.engine.journal.reading import active
 from vms.engine.screens import Picture
-from vms.models import Operation, OperationScreen, OperationStep
+from vms.models import Operation, OperationScreen, OperationStep, VirtualMachine
 
 #: How often to write again what somebody else wrote to meanwhile.
 _ATTEMPTS = 5
@@ -111,10 +110,10 @@ def note(row: Operation, move: Note, now: datetime, detail: str = "") -> bool:
         return True
 
 
-def guest_reset(vm_id: UUID, at: datetime) -> None:
+def guest_reset(vm: VirtualMachine, at: datetime) -> None:
     """Write down that the guest restarted itself in the run that an operation acts on, if it waits for that."""
     for _ in range(_ATTEMPTS):
-        row = active(vm_id)
+        row = active(vm)
         if row is None or not row.inside or row.stage != Stage.WAITING:
             return
         if any(step.kind == StepKind.GUEST_RESET for step in row.journal):
