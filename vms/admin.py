@@ -182,12 +182,18 @@ class VirtualMachineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     actions = tuple(f"ask_{action}" for action in Action)
 
     def has_view_permission(self, request: HttpRequest, obj: VirtualMachine | None = None) -> bool:
-        """Who may see VMs anywhere may see them here."""
-        return request.user.has_perm(permissions.VIEW)
+        """Who may see a VM anywhere may see it here."""
+        return permissions.may_view(request.user, obj)
 
     def has_change_permission(self, request: HttpRequest, obj: VirtualMachine | None = None) -> bool:
-        """Who may edit VMs anywhere may edit them here."""
-        return request.user.has_perm(permissions.CHANGE)
+        """Who may edit a VM anywhere may edit it here."""
+        if obj is None:
+            return permissions.somewhere(request.user, permissions.CHANGE)
+        return permissions.may_change(request.user, obj)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[VirtualMachine]:
+        """Return the VMs that this person may see."""
+        return super().get_queryset(request).filter(permissions.where(request.user, permissions.VIEW))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody: the watcher finds VMs."""
@@ -198,15 +204,15 @@ class VirtualMachineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        """Whoever may see VMs."""
-        return request.user.has_perm(permissions.VIEW)
+        """Whoever may see a VM."""
+        return permissions.may_view(request.user)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Offer the power actions that this person may ask for."""
         return {
             f"ask_{action}": (_asker(action), f"ask_{action}", labels.ACTION[action])
             for action in Action
-            if request.user.has_perm(permissions.ACTION_PERMISSION[action])
+            if permissions.may_ask(request.user, action)
         }
 
     def save_model(self, request: HttpRequest, obj: VirtualMachine, form: Any, change: bool) -> None:

@@ -1,12 +1,17 @@
-"""The authority on who may do what to which VM."""
+"""The authority on who may do what to which VM, for every surface: pages, stream, console, admin, mail.
+
+Where a verb holds comes from `vms.roles`; which verb something needs is said here.
+"""
 
 from __future__ import annotations
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q
 
 from vms.domain.power import Action
 from vms.models import Operation, VirtualMachine
+from vms.roles import access_of
 
 Actor = User | AnonymousUser
 
@@ -38,27 +43,51 @@ _FORCED_INTO: dict[Action, Action] = {Action.SHUT_DOWN: Action.POWER_OFF, Action
 
 
 def _has(user: Actor, permission: str) -> bool:
+    """Say whether a permission holds on the portal itself."""
     return user.is_active and user.has_perm(permission)
+
+
+def somewhere(user: Actor, permission: str) -> bool:
+    """Say whether a permission holds on the portal, or may hold on some VM."""
+    return access_of(user).may_somewhere(permission)
+
+
+def where(user: Actor, permission: str, prefix: str = "") -> Q:
+    """Return the condition that a permission holds on a VM.
+
+    Args:
+        prefix: The way to the VM from the rows that are filtered, `vm__` for example. Rows without a VM are found by
+            those alone who have the permission on the portal.
+    """
+    return access_of(user).where(permission, prefix)
+
+
+def where_hosts(user: Actor) -> Q:
+    """Return the condition that `user` may see a host: any, or one that a role was given on."""
+    access = access_of(user)
+    if access.everything or VIEW_HOSTS in access.everywhere:
+        return Q()
+    return Q(pk__in=[host for host, verbs in access.on_hosts.items() if VIEW_HOSTS in verbs])
 
 
 def may(user: Actor, action: Action, vm: VirtualMachine) -> bool:
     """Say whether `user` may do `action` to `vm`."""
-    return _has(user, ACTION_PERMISSION[action])
+    return access_of(user).may(ACTION_PERMISSION[action], vm)
 
 
 def may_ask(user: Actor, action: Action) -> bool:
     """Say whether there is any VM that `user` may do `action` to."""
-    return _has(user, ACTION_PERMISSION[action])
+    return somewhere(user, ACTION_PERMISSION[action])
 
 
 def may_view(user: Actor, vm: VirtualMachine | None = None) -> bool:
     """Say whether `user` may see `vm`, or any VM at all."""
-    return _has(user, VIEW)
+    return somewhere(user, VIEW) if vm is None else access_of(user).may(VIEW, vm)
 
 
 def may_change(user: Actor, vm: VirtualMachine) -> bool:
     """Say whether `user` may edit `vm` and its policy."""
-    return _has(user, CHANGE)
+    return access_of(user).may(CHANGE, vm)
 
 
 def may_change_defaults(user: Actor) -> bool:

@@ -1,6 +1,7 @@
 """What each screen reads: one function a screen, each a constant number of queries whatever the number of rows.
 
-Nothing here changes anything, and nothing here asks a hypervisor: the database holds the last look at every VM.
+Nothing here changes anything, and nothing here asks a hypervisor: the database holds the last look at every VM. What
+somebody may not see is not there for them: each function is told who reads.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from django.db.models import Count, Exists, F, Max, Model, OuterRef, Prefetch, Q
 from django.db.models.expressions import OrderBy
 from django.db.models.functions import Coalesce, RowNumber
 
+from vms import permissions
 from vms.domain.configuration import Change, Configuration
 from vms.domain.learned import REMEMBERED, Lessons, times
 from vms.domain.observation import Proof
@@ -28,10 +30,12 @@ from vms.models import (
     Host,
     HostCheck,
     Operation,
+    OperationQuerySet,
     OperationScreen,
     OperationStep,
     VirtualMachine,
 )
+from vms.permissions import Actor
 
 PAGE_SIZE = 50
 #: The strip below the list names this many running operations; the rest is a link.
@@ -140,36 +144,38 @@ class BulkDetail:
     missing: int
 
 
-def vm_board(condition: Q, sort: str, page: str | int | None) -> VmBoard:
+def vm_board(viewer: Actor, condition: Q, sort: str, page: str | int | None) -> VmBoard:
     """Return one page of the VMs that meet a condition.
 
     Args:
         sort: A column, with a leading minus for the other direction; anything else sorts by name.
         page: Its number; anything else is the first or the last page.
     """
-    vms = shown_vms().filter(condition).select_related("host")
+    vms = shown_vms(viewer).filter(condition).select_related("host").prefetch_related("tags")
     found = _page(vms.order_by(*_order(sort)), page)
-    return VmBoard(found, _rows(found.object_list), strip())
+    return VmBoard(found, _rows(found.object_list), strip(viewer))
 
 
-def strip() -> Strip:
+def strip(viewer: Actor) -> Strip:
     """Return what is running anywhere."""
-    running = Operation.objects.in_flight().select_related("vm__host").order_by("created_at", "id")
-    return Strip(_running_bulks(), list(running[:STRIP_SIZE]), running.count())
+    running = Operation.objects.in_flight().filter(permissions.where(viewer, permissions.VIEW, "vm__"))
+    listed = running.select_related("vm__host").prefetch_related("vm__tags").order_by("created_at", "id")
+    return Strip(_running_bulks(viewer), list(listed[:STRIP_SIZE]), running.count())
 
 
-def vm_rows(ids: Iterable[UUID]) -> list[VmRow]:
+def vm_rows(viewer: Actor, ids: Iterable[UUID]) -> list[VmRow]:
     """Return named VMs with their newest operations, in the list's order; unknown ones are left out."""
-    return _rows(shown_vms().filter(pk__in=list(ids)).select_related("host"))
+    vms = shown_vms(viewer).filter(pk__in=list(ids))
+    return _rows(vms.select_related("host").prefetch_related("tags"))
 
 
-def vm_row(vm_id: UUID) -> VmRow:
+def vm_row(viewer: Actor, vm_id: UUID) -> VmRow:
     """Return one VM with its newest operation.
 
     Raises:
         VirtualMachine.DoesNotExist: There is none of this id.
     """
-    rows = vm_rows([vm_id])
+    rows = vm_rows(viewer, [vm_id])
     if not rows:
         raise VirtualMachine.DoesNotExist
     return rows[0]
@@ -182,9 +188,14 @@ def failed_changes(vm: VirtualMachine) -> list[ConfigurationChange]:
     return list(changes.filter(state=ConfigurationChange.State.FAILED, id__gt=stored["last"]).order_by("id"))
 
 
-def any_vm() -> bool:
-    """Say whether the portal knows any VM at all: an empty list is explained differently then."""
-    return shown_vms().exists()
+def known_vm(viewer: Actor, vm_id: UUID) -> VirtualMachine | None:
+    """Return a VM, also one that is history only; None where there is none for this person."""
+    return VirtualMachine.objects.filter(permissions.where(viewer, permissions.VIEW), pk=vm_id).first()
+
+
+def any_vm(viewer: Actor) -> bool:
+    """Say whether there is any VM at all: an empty list is explained differently then."""
+    return shown_vms(viewer).exists()
 
 
 def any_host() -> bool:
@@ -192,19 +203,25 @@ def any_host() -> bool:
     return Host.objects.managed().exists()
 
 
-def operation_page(condition: Q, page: str | int | None) -> Page[Operation]:
+def operations(viewer: Actor) -> OperationQuerySet:
+    """Return the operations on all VMs whose operations somebody may see."""
+    return Operation.objects.filter(permissions.where(viewer, permissions.VIEW_OPERATIONS, "vm__"))
+
+
+def operation_page(viewer: Actor, condition: Q, page: str | int | None) -> Page[Operation]:
     """Return one page of operations, newest first."""
-    return _page(Operation.objects.filter(condition).select_related("vm__host"), page)
+    return _page(operations(viewer).filter(condition).select_related("vm__host"), page)
 
 
-def operation_detail(operation_id: UUID) -> Operation:
+def operation_detail(viewer: Actor, operation_id: UUID) -> Operation:
     """Return one operation with its journal (`steps`) and its events, oldest first.
 
     Raises:
         Operation.DoesNotExist: There is none of this id.
     """
     return (
-        Operation.objects.select_related("vm__host", "superseded_by", "bulk", "screen")
+        operations(viewer)
+        .select_related("vm__host", "superseded_by", "bulk", "screen")
         .defer("screen__png")
         .prefetch_related(
             Prefetch("steps", OperationStep.objects.order_by("number")),
@@ -214,17 +231,21 @@ def operation_detail(operation_id: UUID) -> Operation:
     )
 
 
-def bulk_detail(bulk_id: UUID, page: str | int | None) -> BulkDetail:
+def bulk_detail(viewer: Actor, bulk_id: UUID, page: str | int | None) -> BulkDetail:
     """Return one bulk: how far it is, and a page of its operations.
 
     Raises:
-        Bulk.DoesNotExist: There is none of this id.
+        Bulk.DoesNotExist: There is none of this id, or its VMs are all hidden.
     """
     bulk = Bulk.objects.get(pk=bulk_id)
-    operations = Operation.objects.filter(bulk=bulk)
+    mine = operations(viewer).filter(bulk=bulk)
+    refusals = bulk.refusals.filter(permissions.where(viewer, permissions.VIEW_OPERATIONS, "vm__"))
+    hidden = bulk.operations.count() + bulk.refusals.count() - mine.count() - refusals.count()
+    if hidden and not mine.exists() and not refusals.exists():
+        raise Bulk.DoesNotExist
     counts = {
         (Stage(stage), outcome): count
-        for stage, outcome, count in operations.order_by().values_list("stage", "outcome").annotate(Count("pk"))
+        for stage, outcome, count in mine.order_by().values_list("stage", "outcome").annotate(Count("pk"))
     }
     progress = BulkProgress(
         bulk,
@@ -232,23 +253,23 @@ def bulk_detail(bulk_id: UUID, page: str | int | None) -> BulkDetail:
         in_flight=sum(count for (stage, _), count in counts.items() if stage in STAGES_IN_FLIGHT),
         ended=sum(count for (stage, _), count in counts.items() if stage is Stage.ENDED),
     )
-    refusals = list(bulk.refusals.select_related("vm", "in_the_way"))
+    refused = list(refusals.select_related("vm", "in_the_way"))
     return BulkDetail(
         progress,
-        page=_page(operations.select_related("vm__host").order_by("bulk_position"), page),
+        page=_page(mine.select_related("vm__host").order_by("bulk_position"), page),
         outcomes=[(outcome, counts[ended]) for outcome in Outcome if (ended := (Stage.ENDED, outcome)) in counts],
-        refusals=refusals,
-        missing=bulk.asked_for - progress.accepted - len(refusals),
+        refusals=refused,
+        missing=bulk.asked_for - progress.accepted - len(refused) - hidden,
     )
 
 
-def operation_screen(operation_id: UUID) -> OperationScreen:
+def operation_screen(viewer: Actor, operation_id: UUID) -> OperationScreen:
     """Return the guest's screen just before an operation powered it off.
 
     Raises:
         OperationScreen.DoesNotExist: None was kept.
     """
-    return OperationScreen.objects.get(pk=operation_id)
+    return OperationScreen.objects.get(pk=operation_id, operation__in=operations(viewer))
 
 
 def learned(vms: Iterable[VirtualMachine]) -> dict[UUID, Lessons]:
@@ -272,23 +293,24 @@ def _newest_times(ids: list[UUID], condition: Q, start: str, end: str) -> dict[U
     return seconds
 
 
-def event_page(condition: Q, page: str | int | None) -> Page[Event]:
+def event_page(viewer: Actor, condition: Q, page: str | int | None) -> Page[Event]:
     """Return one page of events, newest first."""
-    return _page(events(condition), page)
+    return _page(events(viewer, condition), page)
 
 
-def events(condition: Q) -> QuerySet[Event]:
+def events(viewer: Actor, condition: Q) -> QuerySet[Event]:
     """Return events with their VM, host and operation, newest first."""
-    return Event.objects.filter(condition).select_related("vm", "host", "operation")
+    seen = Event.objects.filter(permissions.where(viewer, permissions.VIEW_EVENTS, "vm__"))
+    return seen.filter(condition).select_related("vm", "host", "operation")
 
 
-def hosts() -> QuerySet[Host]:
+def hosts(viewer: Actor) -> QuerySet[Host]:
     """Return the hosts, each with how many of its VMs still exist and what happened last.
 
     As `vm_count`, `last_event` (its sentence) and `last_event_at`.
     """
     newest = Event.objects.filter(host=OuterRef("pk")).order_by("-id")
-    return Host.objects.managed().annotate(
+    return Host.objects.managed().filter(permissions.where_hosts(viewer)).annotate(
         vm_count=Count("vms", filter=~Q(vms__status=VmStatus.GONE)),
         last_event=Subquery(newest.values("message")[:1]),
         last_event_at=Subquery(newest.values("at")[:1]),
@@ -304,16 +326,18 @@ def host_check(check_id: UUID) -> HostCheck:
     return HostCheck.objects.select_related("host").get(pk=check_id)
 
 
-def shown_vms() -> QuerySet[VirtualMachine]:
+def shown_vms(viewer: Actor) -> QuerySet[VirtualMachine]:
     """Return the VMs of hosts that the portal manages, but for those taken off the list; the others are history."""
-    return VirtualMachine.objects.filter(host__removed_at__isnull=True, removed_at__isnull=True)
+    listed = VirtualMachine.objects.filter(host__removed_at__isnull=True, removed_at__isnull=True)
+    return listed.filter(permissions.where(viewer, permissions.VIEW))
 
 
-def _running_bulks() -> list[BulkProgress]:
+def _running_bulks(viewer: Actor) -> list[BulkProgress]:
     def number(condition: Q) -> Count:
         return Count("operations", filter=condition)
 
-    active = Operation.objects.filter(bulk=OuterRef("pk")).active()
+    seen = permissions.where(viewer, permissions.VIEW, "vm__")
+    active = Operation.objects.filter(seen, bulk=OuterRef("pk")).active()
     bulks = Bulk.objects.filter(Exists(active)).annotate(
         queued=number(Q(operations__stage=Stage.QUEUED)),
         under_way=number(Q(operations__stage__in=STAGES_IN_FLIGHT)),

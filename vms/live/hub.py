@@ -207,9 +207,12 @@ class Hub:
         kinds = {listener.viewer.kind: listener.viewer for listener in self._listeners}
         parts = {kind: await self.ask(render, ids, topics, viewer) for kind, viewer in kinds.items()}
         for listener in self._listeners:
-            if listener.viewer.kind in parts:
-                about = (f"vm:{vm}" for vm in ids)
-                listener.offer(parts[listener.viewer.kind], {*topics, *about})
+            viewer = listener.viewer
+            if viewer.kind in parts:
+                about = {f"vm:{vm}" for vm in ids} | topics
+                # What is hidden from somebody is not named to them either: their pages ask for what they show.
+                told = about if viewer.sees_all else {topic.partition(":")[0] for topic in about}
+                listener.offer(parts[viewer.kind], told)
 
 
 def render(vms: list[UUID], topics: set[str], viewer: Viewer) -> dict[str, str]:
@@ -221,9 +224,9 @@ def render(vms: list[UUID], topics: set[str], viewer: Viewer) -> dict[str, str]:
     with translation.override(viewer.language):
         parts = {
             f"vm_row_{row.vm.pk}": render_to_string("vms/fragments/vm_row.html", {"row": row, "user": viewer.user})
-            for row in queries.vm_rows(vms)
+            for row in queries.vm_rows(viewer.user, vms)
         }
         if OPERATIONS in topics:
-            context = {"strip": queries.strip(), "user": viewer.user}
+            context = {"strip": queries.strip(viewer.user), "user": viewer.user}
             parts["operation_strip"] = render_to_string("operations/fragments/operation_strip.html", context)
         return parts

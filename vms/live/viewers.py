@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from django.utils import translation
 
 from vms import permissions
+from vms.roles import access_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +26,14 @@ class Viewer:
         session: The key of the session that the stream was opened with.
         language: What rows are written in.
         kind: What rows depend on; whoever is of the same kind is shown the same.
+        sees_all: No VM is hidden from them.
     """
 
     user: User
     session: str
     language: str
-    kind: tuple[str, frozenset[str]]
+    kind: Hashable
+    sees_all: bool
 
 
 def find(headers: Mapping[str, str]) -> Viewer | None:
@@ -60,4 +63,7 @@ def _of_session(key: str, language: str) -> Viewer | None:
     user = get_user(request)
     if not isinstance(user, User) or not permissions.may_view(user):
         return None
-    return Viewer(user, key, language, (language, frozenset(user.get_all_permissions())))
+    access = access_of(user)
+    # Roles on some VMs only are nobody else's.
+    kind = user.pk if access.on_some else (access.everything, access.everywhere)
+    return Viewer(user, key, language, (language, kind), sees_all=not access.on_some)

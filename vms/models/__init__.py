@@ -12,10 +12,12 @@ from vms.models.hosts import Host, HostCheck, HostQuerySet
 from vms.models.machines import ConfigurationChange, ConfigurationChangeQuerySet, VirtualMachine
 from vms.models.notices import Mail, Subscription
 from vms.models.operations import SCREEN_LIMIT, Operation, OperationQuerySet, OperationScreen, OperationStep
+from vms.models.roles import Assignment, Role
 from vms.models.tags import Tag
 
 __all__ = [
     "SCREEN_LIMIT",
+    "Assignment",
     "Bulk",
     "BulkRefusal",
     "ConfigurationChange",
@@ -31,6 +33,7 @@ __all__ = [
     "OperationScreen",
     "OperationStep",
     "PortalDefaults",
+    "Role",
     "Subscription",
     "Tag",
     "VirtualMachine",

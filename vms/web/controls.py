@@ -117,12 +117,18 @@ def toolbar_run(user: User, rows: Sequence[VmRow]) -> Groups:
 
 def one(user: User, row: VmRow, action: Action) -> Control | None:
     """Return one action's control for one VM; None where the person may not do it."""
-    return _control(user, [row], action) if user.has_perm(_permission(action)) else None
+    return _control(user, [row], action) if permissions.access_of(user).may(_permission(action), row.vm) else None
 
 
 def _groups(user: User, rows: Sequence[VmRow], layout: tuple[tuple[Action | str, ...], ...]) -> Groups:
-    groups = [[_control(user, rows, name) for name in names if user.has_perm(_permission(name))] for names in layout]
+    groups = [[_control(user, rows, name) for name in names if _offered(user, rows, name)] for names in layout]
     return [group for group in groups if group]
+
+
+def _offered(user: User, rows: Sequence[VmRow], name: Action | str) -> bool:
+    """Say whether a person may do something to any of the VMs; where none is chosen, to any VM at all."""
+    access, verb = permissions.access_of(user), _permission(name)
+    return any(access.may(verb, row.vm) for row in rows) if rows else access.may_somewhere(verb)
 
 
 def _permission(name: Action | str) -> str:
@@ -145,7 +151,7 @@ def _control(user: User, rows: Sequence[VmRow], name: Action | str) -> Control:
             icon=ICONS[name],
             url=reverse("vm_action", args=[name]),
             method="post" if name in UNASKED else "dialog",
-            why_not=_why_not(name, rows),
+            why_not=_why_not(user, name, rows),
             dangerous=name in LOSING_ACTIONS,
         )
     url, why_not = _elsewhere(name, rows)
@@ -153,9 +159,12 @@ def _control(user: User, rows: Sequence[VmRow], name: Action | str) -> Control:
     return Control(name, str(_LABELS[name]), _ICONS[name], url, method, why_not)
 
 
-def _why_not(action: Action, rows: Sequence[VmRow]) -> str:
+def _why_not(user: User, action: Action, rows: Sequence[VmRow]) -> str:
     if not rows:
         return _("Select a virtual machine first.")
+    for row in rows:
+        if not permissions.may(user, action, row.vm):
+            return _("You do not have the permission for this on %(vm)s.") % {"vm": row.vm.name}
     if action is Action.RUN_ONCE and len(rows) > 1:
         return _("Select one virtual machine only.")
     refusals = [

@@ -38,7 +38,7 @@ def event_table(request: Request) -> HttpResponse:
 @needs(permissions.VIEW_EVENTS)
 def event_csv(request: Request) -> HttpResponse:
     """All that the filter finds, not a page of it alone, for a spreadsheet."""
-    rows = queries.events(_filter(request).condition()).iterator(chunk_size=2000)
+    rows = queries.events(request.user, _filter(request).condition()).iterator(chunk_size=2000)
     name = f"events-{timezone.now():%Y-%m-%d-%H%M%S}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     # As a whole: under ASGI, Django would read a generator to its end before it sends anything.
@@ -78,9 +78,9 @@ def _table(request: Request) -> dict[str, Any]:
     wanted = _filter(request)
     condition = wanted.condition()
     return {
-        "page_obj": queries.event_page(condition, request.GET.get("page")),
+        "page_obj": queries.event_page(request.user, condition, request.GET.get("page")),
         "filter": wanted,
-        "vm": VirtualMachine.objects.filter(pk=wanted.vm_id).first() if wanted.vm_id else None,
+        "vm": queries.known_vm(request.user, wanted.vm_id) if wanted.vm_id else None,
         "narrowed": bool(condition),
     }
 

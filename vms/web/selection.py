@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.core.exceptions import BadRequest
 from django.http import QueryDict
 
@@ -29,14 +30,14 @@ def selected_ids(data: QueryDict) -> list[UUID]:
     return ids
 
 
-def selected_rows(data: QueryDict) -> list[VmRow]:
+def selected_rows(viewer: User, data: QueryDict) -> list[VmRow]:
     """Return the VMs that were sent, in the list's order.
 
     Raises:
-        BadRequest: None was sent, one of them is no id, or one does not exist.
+        BadRequest: None was sent, one of them is no id, or one does not exist for this person.
     """
     ids = selected_ids(data)
-    rows = queries.vm_rows(ids)
+    rows = queries.vm_rows(viewer, ids)
     if not ids or len(rows) != len(ids):
         raise BadRequest("no virtual machine, or one that does not exist")
     return rows

@@ -33,7 +33,7 @@ from vms.web.selection import selected_rows
 @needs(permissions.VIEW)
 def vm_action(request: Request, action: Action) -> HttpResponse:
     """Say what an action would do (GET), or have it done (POST). Run once has a page of its own at its address."""
-    rows = selected_rows(request.POST if request.method == "POST" else request.GET)
+    rows = selected_rows(request.user, request.POST if request.method == "POST" else request.GET)
     _require(request, action, rows)
     form, previews = _judge(request, action, rows)
     if request.method != "POST" or not form.is_valid():
@@ -48,7 +48,7 @@ def vm_action(request: Request, action: Action) -> HttpResponse:
 @needs(permissions.VIEW)
 def vm_action_plan(request: Request, action: Action) -> HttpResponse:
     """The plan alone, for the options that are being chosen in the dialog."""
-    rows = selected_rows(request.GET)
+    rows = selected_rows(request.user, request.GET)
     _require(request, action, rows)
     form = ActionForm(request.GET, action=action, disks=_disks(action, rows), type_count=False)
     form.is_valid()
@@ -147,7 +147,7 @@ def _accepted(request: Request, action: Action, asked: Asked) -> HttpResponse:
     if not request.htmx:
         messages.success(request, message)
         return redirect(asked.bulk or "vm_list")
-    rows = queries.vm_rows(answer.vm.pk for answer in asked.answers)
+    rows = queries.vm_rows(request.user, (answer.vm.pk for answer in asked.answers))
     response = render(request, "vms/fragments/vm_rows_changed.html", {"rows": rows})
     return answers.refresh(answers.close_dialog(answers.toast(response, message)))
 
@@ -159,7 +159,7 @@ def _not_all(request: Request, action: Action, asked: Asked) -> HttpResponse:
         "action": action,
         "verb": labels.ACTION[action],
         "asked": asked,
-        "rows": queries.vm_rows(operation.vm_id for operation in accepted) if accepted and request.htmx else [],
+        "rows": queries.vm_rows(request.user, (operation.vm_id for operation in accepted)) if accepted and request.htmx else [],
     }
     template = "vms/fragments/vm_action_result.html" if request.htmx else "vms/vm_action_result.html"
     return answers.refresh(render(request, template, context, status=200 if accepted else 409))

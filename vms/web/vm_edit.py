@@ -30,7 +30,7 @@ from vms.web.vm_pending import row_of, show
 @needs(permissions.CHANGE)
 def vm_edit(request: Request, vm_id: UUID) -> HttpResponse:
     """Show a VM's configuration and policy, and save what a person changed of them."""
-    row = row_of(vm_id)
+    row = row_of(request, vm_id)
     permissions.require(permissions.may_change(request.user, row.vm))
     default = PortalDefaults.load().setting
     form = EditForm(request.POST if request.method == "POST" else None, row=row, default=default)
@@ -64,7 +64,7 @@ def _save(request: Request, vm: VirtualMachine, form: EditForm) -> bool:
 
 
 def _edited(request: Request, vm_id: UUID, form: EditForm) -> HttpResponse:
-    row = row_of(vm_id)
+    row = row_of(request, vm_id)
     saved = _("%(vm)s was saved.") % {"vm": row.vm.name}
     if not (form.values and row.changes):
         return _saved(request, saved)

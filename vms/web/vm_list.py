@@ -55,7 +55,7 @@ def vm_toolbar(request: Request) -> HttpResponse:
 @needs(permissions.VIEW)
 def vm_menu(request: Request, vm_id: UUID) -> HttpResponse:
     """The context menu of one VM."""
-    rows = queries.vm_rows([vm_id])
+    rows = queries.vm_rows(request.user, [vm_id])
     if not rows:
         raise Http404
     context = {"vm": rows[0].vm, "groups": controls.menu(request.user, rows[0])}
@@ -67,7 +67,7 @@ def _board(request: Request) -> dict[str, Any]:
     sort = request.GET.get("sort", "name")
     context: dict[str, Any] = {"filter": wanted, "sort": sort, "columns": COLUMNS}
     try:
-        board = queries.vm_board(wanted.condition(), sort, request.GET.get("page"))
+        board = queries.vm_board(request.user, wanted.condition(), sort, request.GET.get("page"))
     except FilterError as error:
         return context | {"filter_error": str(error)}
     context["board"] = board
@@ -86,7 +86,7 @@ def _filter(request: Request) -> VmFilter:
 
 def _toolbar(request: Request) -> dict[str, Any]:
     ids = selected_ids(request.GET)
-    rows = queries.vm_rows(ids) if ids else []
+    rows = queries.vm_rows(request.user, ids) if ids else []
     return {
         "selected": [row.vm for row in rows],
         "toolbar": controls.toolbar(request.user, rows),

@@ -27,21 +27,21 @@ from vms.web.correlation import correlation_id
 @needs(permissions.VIEW)
 def vm_pending(request: Request, vm_id: UUID) -> HttpResponse:
     """The changes that wait, now and next."""
-    return show(request, row_of(vm_id))
+    return show(request, row_of(request, vm_id))
 
 
 @require_safe
 @needs(permissions.VIEW)
 def vm_pending_changes(request: Request, vm_id: UUID) -> HttpResponse:
     """What changes in that dialog while it is open."""
-    return render(request, "vms/fragments/vm_pending_changes.html", _context(request, row_of(vm_id)))
+    return render(request, "vms/fragments/vm_pending_changes.html", _context(request, row_of(request, vm_id)))
 
 
 @require_POST
 @needs(permissions.CHANGE)
 def vm_revert(request: Request, vm_id: UUID) -> HttpResponse:
     """Take one change back (`part`), or all that were shown (`all`, and each of them as `shown`)."""
-    vm = row_of(vm_id).vm
+    vm = row_of(request, vm_id).vm
     try:
         parts = {Part(name) for name in request.POST.getlist("shown" if "all" in request.POST else "part")}
     except ValueError:
@@ -57,15 +57,15 @@ def vm_revert(request: Request, vm_id: UUID) -> HttpResponse:
     if not request.htmx:
         messages.success(request, said)
         return redirect("vm_pending", vm_id)
-    row = row_of(vm_id)
+    row = row_of(request, vm_id)
     response = show(request, row) if row.changes else answers.close_dialog(HttpResponse())
     return answers.refresh(answers.toast(response, said))
 
 
-def row_of(vm_id: UUID) -> VmRow:
-    """Return one VM, or answer that there is none."""
+def row_of(request: Request, vm_id: UUID) -> VmRow:
+    """Return one VM, or answer that there is none for whoever asks."""
     try:
-        return queries.vm_row(vm_id)
+        return queries.vm_row(request.user, vm_id)
     except VirtualMachine.DoesNotExist:
         raise Http404 from None
 

@@ -62,7 +62,7 @@ def vm_run_once_plan(request: Request) -> HttpResponse:
 
 
 def _row(request: Request) -> VmRow:
-    rows = selected_rows(request.POST if request.method == "POST" else request.GET)
+    rows = selected_rows(request.user, request.POST if request.method == "POST" else request.GET)
     if len(rows) > 1:
         raise BadRequest("run once is for one virtual machine at a time")
     permissions.require(permissions.may(request.user, Action.RUN_ONCE, rows[0].vm))
@@ -103,5 +103,5 @@ def _accepted(request: Request, row: VmRow) -> HttpResponse:
     if not request.htmx:
         messages.success(request, message)
         return redirect("vm_list")
-    response = render(request, "vms/fragments/vm_rows_changed.html", {"rows": queries.vm_rows([row.vm.pk])})
+    response = render(request, "vms/fragments/vm_rows_changed.html", {"rows": queries.vm_rows(request.user, [row.vm.pk])})
     return answers.refresh(answers.close_dialog(answers.toast(response, message)))

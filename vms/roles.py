@@ -1,0 +1,139 @@
+"""The resolver of roles: what one person may do to which VMs, read once and asked by every surface.
+
+Django's own permissions, of people and their groups, hold on the whole portal. Assignments of roles add to them, on the
+whole portal or on some VMs only; nothing takes away.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.contrib.auth.backends import BaseBackend, ModelBackend
+from django.contrib.auth.models import AnonymousUser, User
+from django.db.models import Model, Q
+
+from vms.models import Assignment, Event, Operation, VirtualMachine
+
+K = TypeVar("K", bound=Hashable)
+
+#: Where an `Access` is kept on the person it is of: for one request, as Django keeps its own permissions.
+_KEPT = "_portal_access"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a person may do where; verbs are permissions like `vms.reboot_vm`.
+
+    Attributes:
+        everything: A superuser.
+        everywhere: On every VM, and on the portal itself.
+        on_hosts: On the VMs of a host, by its id.
+        on_tags: On the VMs that bear a tag, by its id.
+        on_vms: On one VM, by its id.
+    """
+
+    everything: bool
+    everywhere: frozenset[str]
+    on_hosts: Mapping[int, frozenset[str]]
+    on_tags: Mapping[int, frozenset[str]]
+    on_vms: Mapping[UUID, frozenset[str]]
+
+    @property
+    def on_some(self) -> bool:
+        """True when anything holds on some VMs only."""
+        return not self.everything and bool(self.on_hosts or self.on_tags or self.on_vms)
+
+    def to(self, vm: VirtualMachine) -> frozenset[str]:
+        """Return the verbs on a VM. Where roles are given by tag, its tags are read (prefetch them for a list)."""
+        verbs = self.everywhere | self.on_hosts.get(vm.host_id, frozenset()) | self.on_vms.get(vm.pk, frozenset())
+        if self.on_tags:
+            verbs = verbs.union(*(self.on_tags.get(tag.pk, frozenset()) for tag in vm.tags.all()))
+        return verbs
+
+    def may(self, verb: str, vm: VirtualMachine) -> bool:
+        """Say whether a verb holds on a VM."""
+        return self.everything or verb in self.to(vm)
+
+    def may_somewhere(self, verb: str) -> bool:
+        """Say whether a verb may hold on some VM."""
+        given = (*self.on_hosts.values(), *self.on_tags.values(), *self.on_vms.values())
+        return self.everything or verb in self.everywhere or any(verb in verbs for verbs in given)
+
+    def where(self, verb: str, prefix: str = "") -> Q:
+        """Return the condition that a verb holds on a VM.
+
+        Args:
+            prefix: The way to the VM from the rows that are filtered, `vm__` for example.
+        """
+        if self.everything or verb in self.everywhere:
+            return Q()
+        hosts, tags, vms = (
+            [key for key, verbs in given.items() if verb in verbs]
+            for given in (self.on_hosts, self.on_tags, self.on_vms)
+        )
+        # By ids, so that a VM with two of the tags is not listed twice.
+        tagged = VirtualMachine.tags.through.objects.filter(tag__in=tags).values("virtualmachine")
+        return Q(**{f"{prefix}host__in": hosts}) | Q(**{f"{prefix}pk__in": tagged}) | Q(**{f"{prefix}pk__in": vms})
+
+
+_NOBODY = Access(False, frozenset(), {}, {}, {})
+
+
+def access_of(user: User | AnonymousUser) -> Access:
+    """Return what a person may do where; read from the database once for each object that stands for them."""
+    if not isinstance(user, User) or not user.is_active:
+        return _NOBODY
+    kept: Access | None = getattr(user, _KEPT, None)
+    if kept is None:
+        kept = _read(user)
+        setattr(user, _KEPT, kept)
+    return kept
+
+
+def _read(user: User) -> Access:
+    everywhere = set(ModelBackend().get_all_permissions(user))
+    hosts: dict[int, set[str]] = defaultdict(set)
+    tags: dict[int, set[str]] = defaultdict(set)
+    vms: dict[UUID, set[str]] = defaultdict(set)
+    given = Assignment.objects.filter(Q(user=user) | Q(group__user=user))
+    rows = given.values_list("host", "tag", "vm", "role__verbs__content_type__app_label", "role__verbs__codename")
+    for host, tag, vm, app, codename in rows:
+        if codename is None:
+            continue  # a role without verbs
+        verb = f"{app}.{codename}"
+        if vm is not None:
+            vms[vm].add(verb)
+        elif tag is not None:
+            tags[tag].add(verb)
+        elif host is not None:
+            hosts[host].add(verb)
+        else:
+            everywhere.add(verb)
+    return Access(user.is_superuser, frozenset(everywhere), _frozen(hosts), _frozen(tags), _frozen(vms))
+
+
+def _frozen(given: Mapping[K, set[str]]) -> dict[K, frozenset[str]]:
+    return {key: frozenset(verbs) for key, verbs in given.items()}
+
+
+class RoleBackend(BaseBackend):
+    """Lets `user.has_perm(verb, vm)`, the templates' `perms` and Django admin know of roles."""
+
+    def get_all_permissions(self, user_obj: Any, obj: Model | None = None) -> set[str]:
+        """Return the verbs on an object: a VM, or what belongs to one; without one, those on the whole portal."""
+        access = access_of(user_obj)
+        vm = _vm_of(obj)
+        return set(access.everywhere if vm is None else access.to(vm))
+
+
+def _vm_of(obj: Model | None) -> VirtualMachine | None:
+    match obj:
+        case VirtualMachine():
+            return obj
+        case Operation() | Event():
+            return obj.vm
+    return None
