@@ -24,6 +24,7 @@ from vms.domain.policy import Option, Setting, check_vm_setting
 from vms.domain.power import Action
 from vms.fields import TagsField
 from vms.models import (
+    Assignment,
     Bulk,
     BulkRefusal,
     ConfigurationChange,
@@ -33,6 +34,7 @@ from vms.models import (
     Operation,
     OperationStep,
     PortalDefaults,
+    Role,
     Subscription,
     Tag,
     VirtualMachine,
@@ -369,3 +371,27 @@ class MailAdmin(ReadOnly):
     list_select_related = ("user", "operation")
     search_fields = ("user__username", "operation__vm__name", "error")
     date_hierarchy = "created_at"
+
+
+@admin.register(Role)
+class RoleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Roles: sets of verbs that may be given on the portal, a host, a tag or a VM."""
+
+    list_display = ("name", "description")
+    search_fields = ("name",)
+    filter_horizontal = ("verbs",)
+
+
+@admin.register(Assignment)
+class AssignmentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Who has which role where. An assignment is given and taken back, never changed."""
+
+    list_display = ("role", "user", "group", "host", "tag", "vm")
+    list_filter = ("role", "host", "tag")
+    list_select_related = ("role", "user", "group", "host", "tag", "vm")
+    search_fields = ("user__username", "group__name", "vm__name", "tag__name", "host__name")
+    autocomplete_fields = ("vm",)
+
+    def has_change_permission(self, request: HttpRequest, obj: Assignment | None = None) -> bool:
+        """Nobody: giving another one tells more."""
+        return False

@@ -105,7 +105,9 @@ function told(topics) {
   const all = topics.includes("*");
   for (const element of elements()) {
     const mine = element.dataset.topics?.split(" ") ?? [];
-    if (all || mine.some((topic) => topics.includes(topic))) soon(element, all ? 0 : TOPIC_S);
+    // Who may see some VMs only is told "operation", without saying which.
+    const isTold = (topic) => topics.includes(topic) || topics.includes(topic.split(":")[0]);
+    if (all || mine.some(isTold)) soon(element, all ? 0 : TOPIC_S);
   }
 }
 

@@ -80,9 +80,6 @@ class Assignment(models.Model):
                 | Q(tag__isnull=True, vm__isnull=True),
                 violation_error_message=_("Choose one place: a host, a tag or a virtual machine; none is all of them."),
             ),
-            models.UniqueConstraint(
-                fields=["role", "user", "group", "host", "tag", "vm"], name="assignment_once", nulls_distinct=False
-            ),
         ]
 
     def __str__(self) -> str:
