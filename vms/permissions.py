@@ -17,6 +17,7 @@ Actor = User | AnonymousUser
 
 VIEW = "vms.view_vm"
 CHANGE = "vms.change_vm"
+CONSOLE = "vms.console_vm"
 CHANGE_DEFAULTS = "vms.change_portaldefaults"
 VIEW_OPERATIONS = "vms.view_operation"
 VIEW_EVENTS = "vms.view_event"
@@ -88,6 +89,11 @@ def may_view(user: Actor, vm: VirtualMachine | None = None) -> bool:
 def may_change(user: Actor, vm: VirtualMachine) -> bool:
     """Say whether `user` may edit `vm` and its policy."""
     return access_of(user).may(CHANGE, vm)
+
+
+def may_use_console(user: Actor, vm: VirtualMachine) -> bool:
+    """Say whether `user` may see the screen of `vm`, and type into it."""
+    return access_of(user).may(CONSOLE, vm)
 
 
 def may_change_defaults(user: Actor) -> bool:

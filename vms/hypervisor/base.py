@@ -7,6 +7,7 @@ effect).
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -251,6 +252,13 @@ class Hypervisor(Protocol):
 
         Raises:
             NotSupported: It has none.
+        """
+
+    def display(self, uuid: str) -> socket.socket:
+        """Return a connection to the display of a domain that runs, which speaks RFB (VNC). The caller closes it.
+
+        Raises:
+            NotSupported: It has none, or none that can be reached from here. The text says what to do.
         """
 
     def watch(self, handler: Callable[[DomainEvent], None], lost: Callable[[str], None]) -> Watch:

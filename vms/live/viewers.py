@@ -57,11 +57,17 @@ def still(viewer: Viewer) -> Viewer | None:
     return _of_session(viewer.session, viewer.language)
 
 
-def _of_session(key: str, language: str) -> Viewer | None:
+def user_of(session: str) -> User | None:
+    """Return who is logged in with a session; None for nobody. Asks the database."""
     request = HttpRequest()
-    request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(session)
     user = get_user(request)
-    if not isinstance(user, User) or not permissions.may_view(user):
+    return user if isinstance(user, User) and user.is_active else None
+
+
+def _of_session(key: str, language: str) -> Viewer | None:
+    user = user_of(key)
+    if user is None or not permissions.may_view(user):
         return None
     access = access_of(user)
     # Roles on some VMs only are nobody else's.

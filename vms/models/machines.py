@@ -120,6 +120,7 @@ class VirtualMachine(models.Model):
             ("power_cycle_vm", "Can power cycle virtual machines"),
             ("suspend_vm", "Can suspend virtual machines"),
             ("remove_vm", "Can remove virtual machines"),
+            ("console_vm", "Can use the console of virtual machines"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["host", "uuid"], name="vm_once_per_host"),

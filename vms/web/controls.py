@@ -135,7 +135,7 @@ def _permission(name: Action | str) -> str:
     if isinstance(name, Action):
         return permissions.ACTION_PERMISSION[name]
     return {
-        "console": permissions.ACTION_PERMISSION[Action.RUN],
+        "console": permissions.CONSOLE,
         "edit": permissions.CHANGE,
         "pending": permissions.VIEW,
         "operations": permissions.VIEW_OPERATIONS,

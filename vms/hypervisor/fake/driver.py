@@ -109,6 +109,9 @@ class FakeHypervisor:
     def remove_disk(self, uuid: str, source: str) -> None:
         self._channel.call("remove_disk", uuid=uuid, source=source)
 
+    def display(self, uuid: str) -> socket.socket:
+        raise NotSupported("guests of a fake host have no display")
+
     def screenshot(self, uuid: str) -> bytes:
         return base64.b64decode(self._channel.call("screenshot", within=SCREEN_LIMIT, uuid=uuid))
 
