@@ -310,10 +310,14 @@ def hosts(viewer: Actor) -> QuerySet[Host]:
     As `vm_count`, `last_event` (its sentence) and `last_event_at`.
     """
     newest = Event.objects.filter(host=OuterRef("pk")).order_by("-id")
-    return Host.objects.managed().filter(permissions.where_hosts(viewer)).annotate(
-        vm_count=Count("vms", filter=~Q(vms__status=VmStatus.GONE)),
-        last_event=Subquery(newest.values("message")[:1]),
-        last_event_at=Subquery(newest.values("at")[:1]),
+    return (
+        Host.objects.managed()
+        .filter(permissions.where_hosts(viewer))
+        .annotate(
+            vm_count=Count("vms", filter=~Q(vms__status=VmStatus.GONE)),
+            last_event=Subquery(newest.values("message")[:1]),
+            last_event_at=Subquery(newest.values("at")[:1]),
+        )
     )
 
 

@@ -50,7 +50,7 @@ def test_events_can_be_narrowed_by_actor(log_in: LogIn, viewer: User, operator: 
 def test_all_that_the_filter_finds_can_be_saved_for_a_spreadsheet(log_in: LogIn, viewer: User, make_vm: MakeVm) -> None:
     vm = make_vm("zürich")
     for number in range(60):
-        record(Code.ACCEPTED, f"event {number}, \"quoted\"", vm=vm)
+        record(Code.ACCEPTED, f'event {number}, "quoted"', vm=vm)
     record(Code.VM_GONE, "=HYPERLINK(1)", severity=Event.Severity.WARNING)
     client = log_in(viewer)
     answer = client.get(CSV, {"vm": str(vm.pk), "page": "2"})
@@ -59,9 +59,7 @@ def test_all_that_the_filter_finds_can_be_saved_for_a_spreadsheet(log_in: LogIn,
     rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
     assert [row["message"] for row in rows] == [f'event {number}, "quoted"' for number in reversed(range(60))]
     assert {row["vm"] for row in rows} == {"zürich"}
-    (formula,) = csv.DictReader(
-        io.StringIO(client.get(CSV, {"severity": "warning"}).content.decode("utf-8-sig"))
-    )
+    (formula,) = csv.DictReader(io.StringIO(client.get(CSV, {"severity": "warning"}).content.decode("utf-8-sig")))
     assert formula["message"] == "'=HYPERLINK(1)"
 
 

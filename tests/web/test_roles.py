@@ -210,7 +210,9 @@ def test_the_list_costs_as_many_queries_for_fifty_vms_as_for_two(
     client = log_in(person)
 
     def count() -> int:
-        with CaptureQueriesContext(connection, ) as asked:
+        with CaptureQueriesContext(
+            connection,
+        ) as asked:
             assert client.get(reverse("vm_list")).status_code == 200
         return len(asked)
 

@@ -95,7 +95,7 @@ class Console:
             return Code.NO_DISPLAY
         if display is None:
             return Code.FORBIDDEN
-        display.setblocking(False)  # noqa: FBT003  (the socket's own signature)
+        display.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=display)
         from_page = asyncio.create_task(_carry_from_page(receive, writer))
         from_guest = asyncio.create_task(_carry_from_guest(reader, send))

@@ -156,9 +156,12 @@ class Hub:
     async def _hear(self) -> None:
         while True:
             try:
-                async with Redis.from_url(
-                    settings.REDIS_URL, socket_connect_timeout=2, health_check_interval=_HEARTBEAT
-                ) as redis, redis.pubsub() as subscription:
+                async with (
+                    Redis.from_url(
+                        settings.REDIS_URL, socket_connect_timeout=2, health_check_interval=_HEARTBEAT
+                    ) as redis,
+                    redis.pubsub() as subscription,
+                ):
                     await subscription.subscribe(CHANNEL)
                     await self._follow(subscription)
             except (RedisError, OSError) as error:
@@ -197,7 +200,7 @@ class Hub:
             topics, self._topics = self._topics, set()
             try:
                 await self._tell(vms, topics)
-            except Exception:  # noqa: BLE001  (whatever it was, the next change is to be told)
+            except Exception:
                 log.exception("changes could not be handed out")
                 for listener in self._listeners:
                     listener.offer({}, [ALL])

@@ -33,9 +33,9 @@ def create(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
     def permission(codename: str, model: str, name: str) -> object:
         content_type, _ = ContentType.objects.get_or_create(app_label="vms", model=model)
-        return Permission.objects.get_or_create(
-            codename=codename, content_type=content_type, defaults={"name": name}
-        )[0]
+        return Permission.objects.get_or_create(codename=codename, content_type=content_type, defaults={"name": name})[
+            0
+        ]
 
     for name, (description, verbs) in ROLES.items():
         role = Role.objects.create(name=name, description=description)

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from vms import permissions, queries
-from vms.models import Event, VirtualMachine
+from vms.models import Event
 from vms.web.access import Request, needs
 from vms.web.params import uuid_param
 

@@ -39,7 +39,9 @@ def host_list(request: Request) -> HttpResponse:
 @needs(permissions.VIEW_HOSTS)
 def host_table(request: Request) -> HttpResponse:
     """Their table alone."""
-    return render(request, "hosts/fragments/host_table.html", {"hosts": queries.hosts(request.user), "now": timezone.now()})
+    return render(
+        request, "hosts/fragments/host_table.html", {"hosts": queries.hosts(request.user), "now": timezone.now()}
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
+from django.contrib.auth.models import User
 from django.db.models import Q
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -16,7 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from vms import actions, labels, permissions, queries
 from vms.domain.operation import Outcome, Stage
-from vms.models import Operation, OperationScreen, VirtualMachine
+from vms.models import Operation, OperationScreen
 from vms.web import answers
 from vms.web.access import Request, needs
 from vms.web.params import uuid_param

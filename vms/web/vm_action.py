@@ -159,7 +159,9 @@ def _not_all(request: Request, action: Action, asked: Asked) -> HttpResponse:
         "action": action,
         "verb": labels.ACTION[action],
         "asked": asked,
-        "rows": queries.vm_rows(request.user, (operation.vm_id for operation in accepted)) if accepted and request.htmx else [],
+        "rows": queries.vm_rows(request.user, (operation.vm_id for operation in accepted))
+        if accepted and request.htmx
+        else [],
     }
     template = "vms/fragments/vm_action_result.html" if request.htmx else "vms/vm_action_result.html"
     return answers.refresh(render(request, template, context, status=200 if accepted else 409))

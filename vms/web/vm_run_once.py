@@ -103,5 +103,7 @@ def _accepted(request: Request, row: VmRow) -> HttpResponse:
     if not request.htmx:
         messages.success(request, message)
         return redirect("vm_list")
-    response = render(request, "vms/fragments/vm_rows_changed.html", {"rows": queries.vm_rows(request.user, [row.vm.pk])})
+    response = render(
+        request, "vms/fragments/vm_rows_changed.html", {"rows": queries.vm_rows(request.user, [row.vm.pk])}
+    )
     return answers.refresh(answers.close_dialog(answers.toast(response, message)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +21,7 @@ from vms.hypervisor.base import (
     EventKind,
     HostInfo,
     HypervisorError,
+    NotSupported,
     Watch,
 )
 from vms.hypervisor.fake.channel import Channel
