@@ -111,8 +111,10 @@ class Console:
         return None if from_page in done and from_page.exception() is None else tasks[min(done, key=list(tasks).index)]
 
     async def _until_withdrawn(self, ticket: Ticket) -> None:
-        while await self._ask(_may_still, ticket):
+        while True:
             await asyncio.sleep(_LOOK_AGAIN)
+            if not await self._ask(_may_still, ticket):
+                return
 
     async def _ask(self, question: Callable[..., T], *arguments: Any) -> T:
         def answer() -> T:
