@@ -12,6 +12,7 @@ import select
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -36,8 +37,10 @@ class Child:
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send it a signal, if it is still there."""
-        if self._handle is not None and not self.ended():
-            signal.pidfd_send_signal(self._handle, number)
+        if self._handle is not None:
+            # Asking first would not do: it may end between the answer and the signal.
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._handle, number)
 
     def wait(self, timeout: float) -> None:
         """Wait until it has ended.
