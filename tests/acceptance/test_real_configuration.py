@@ -93,7 +93,7 @@ def test_what_is_taken_back_with_virsh_waits_no_more(demo_guests: dict[str, Boot
 def restart_inside(guest: BootedGuest) -> None:
     """Let the guest restart itself, as its own `reboot` command would."""
     libvirt_qemu.qemuAgentCommand(guest.domain, '{"execute": "guest-ping"}', 5, 0)
-    guest.domain.reboot(libvirt.VIR_DOMAIN_REBOOT_GUEST_AGENT)
+    guest.restart_by_agent()
 
 
 @pytest.mark.behaviour(12, 17)

@@ -178,7 +178,7 @@ def test_a_restart_by_the_guest_itself_is_one_event_and_names_nobody(
     wait_status(machine, "up", 120)
     boots, last = boots_of(guest), Event.objects.latest("id").pk
     before = Operation.objects.filter(vm=machine).count()
-    guest.domain.reboot(libvirt.VIR_DOMAIN_REBOOT_GUEST_AGENT)
+    guest.restart_by_agent()
     guest.wait_ready(boots + 1)
     told = wait_until(lambda: list(Event.objects.filter(id__gt=last, vm=machine)), "an event tells of it")
     assert [(event.code, event.actor_name, event.operation) for event in told] == [(Code.GUEST_RESET, "", None)]

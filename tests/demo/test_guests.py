@@ -68,7 +68,8 @@ def test_slow_goes_down_20_seconds_after_the_first_request(boot_guest: BootGuest
     guest.domain.shutdownFlags(BUTTON)
     guest.wait_said("asked to halt: already going down")
     guest.wait_said("going down now", 40.0)
-    assert 18.0 < time.monotonic() - asked < 24.0
+    # Its clock is an emulated one: on a busy machine its 20 s take longer, but never less.
+    assert time.monotonic() - asked > 18.0
     guest.wait_down(OBEYS_WITHIN)
 
 
@@ -151,7 +152,7 @@ def test_the_first_presses_may_be_lost(boot_guest: BootGuest) -> None:
 
 def test_the_agent_can_ask_for_a_reboot(boot_guest: BootGuest) -> None:
     guest = boot_guest("obedient")
-    guest.domain.reboot(libvirt.VIR_DOMAIN_REBOOT_GUEST_AGENT)
+    guest.restart_by_agent()
     guest.wait_ready(runs=2)
     assert "guest agent asked to reboot: obeyed" in guest.serial()
     assert guest.is_running()

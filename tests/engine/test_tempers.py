@@ -27,8 +27,9 @@ from vms.models import Operation, VirtualMachine
 # The tests themselves need no database, but without this mark none is made for `played`.
 pytestmark = pytest.mark.django_db
 
-#: The graceful delay of every row, in seconds.
-D = 12
+#: The graceful delay of every row, in seconds: longer than the 10 s after which the button is pressed again by more
+#: than a busy machine may be late.
+D = 15
 #: How much later than planned a call may reach the host: the sweep's second, and a busy machine.
 LATE = 3.5
 
