@@ -99,11 +99,8 @@ else:
     # Milliseconds. As long as a writer waits on SQLite; and a transaction whose process hangs is ended by the server.
     _options.setdefault("options", "-c lock_timeout=20000 -c idle_in_transaction_session_timeout=30000")
 
-AUTHENTICATION_BACKENDS = [
-    "django.contrib.auth.backends.ModelBackend",
-    # Roles on hosts, tags and single VMs; asked by permissions, the templates' `perms` and Django admin.
-    "vms.roles.RoleBackend",
-]
+# Django's own, with roles on hosts, tags and single VMs.
+AUTHENTICATION_BACKENDS = ["vms.roles.RoleBackend"]
 
 # Redis and Celery ----------------------------------------------------------------------------------------------------
 

@@ -63,6 +63,11 @@ def where(user: Actor, permission: str, prefix: str = "") -> Q:
     return access_of(user).where(permission, prefix)
 
 
+def read_to_judge(user: Actor, prefix: str = "") -> tuple[str, ...]:
+    """Return what a list of VMs prefetches so that judging each of them asks the database for nothing."""
+    return (f"{prefix}tags",) if access_of(user).on_tags else ()
+
+
 def where_hosts(user: Actor) -> Q:
     """Return the condition that `user` may see a host: any, or one that a role was given on."""
     access = access_of(user)

@@ -159,8 +159,13 @@ def vm_board(viewer: Actor, condition: Q, sort: str, page: str | int | None) -> 
 def strip(viewer: Actor) -> Strip:
     """Return what is running anywhere."""
     running = Operation.objects.in_flight().filter(permissions.where(viewer, permissions.VIEW, "vm__"))
-    listed = running.select_related("vm__host").prefetch_related("vm__tags").order_by("created_at", "id")
-    return Strip(_running_bulks(viewer), list(listed[:STRIP_SIZE]), running.count())
+    listed = list(
+        running.annotate(running_count=Window(Count("pk")))
+        .select_related("vm__host")
+        .prefetch_related(*permissions.read_to_judge(viewer, "vm__"))
+        .order_by("created_at", "id")[:STRIP_SIZE]
+    )
+    return Strip(_running_bulks(viewer), listed, vars(listed[0])["running_count"] if listed else 0)
 
 
 def vm_rows(viewer: Actor, ids: Iterable[UUID]) -> list[VmRow]:
@@ -239,10 +244,7 @@ def bulk_detail(viewer: Actor, bulk_id: UUID, page: str | int | None) -> BulkDet
     """
     bulk = Bulk.objects.get(pk=bulk_id)
     mine = operations(viewer).filter(bulk=bulk)
-    refusals = bulk.refusals.filter(permissions.where(viewer, permissions.VIEW_OPERATIONS, "vm__"))
-    hidden = bulk.operations.count() + bulk.refusals.count() - mine.count() - refusals.count()
-    if hidden and not mine.exists() and not refusals.exists():
-        raise Bulk.DoesNotExist
+    seen = permissions.where(viewer, permissions.VIEW_OPERATIONS, "vm__")
     counts = {
         (Stage(stage), outcome): count
         for stage, outcome, count in mine.order_by().values_list("stage", "outcome").annotate(Count("pk"))
@@ -253,13 +255,18 @@ def bulk_detail(viewer: Actor, bulk_id: UUID, page: str | int | None) -> BulkDet
         in_flight=sum(count for (stage, _), count in counts.items() if stage in STAGES_IN_FLIGHT),
         ended=sum(count for (stage, _), count in counts.items() if stage is Stage.ENDED),
     )
-    refused = list(refusals.select_related("vm", "in_the_way"))
+    refused = list(bulk.refusals.filter(seen).select_related("vm", "in_the_way"))
+    shown = progress.accepted + len(refused)
+    # An empty condition hides nothing.
+    hidden = bulk.operations.count() + bulk.refusals.count() - shown if seen else 0
+    if hidden and not shown:
+        raise Bulk.DoesNotExist
     return BulkDetail(
         progress,
         page=_page(mine.select_related("vm__host").order_by("bulk_position"), page),
         outcomes=[(outcome, counts[ended]) for outcome in Outcome if (ended := (Stage.ENDED, outcome)) in counts],
         refusals=refused,
-        missing=bulk.asked_for - progress.accepted - len(refused) - hidden,
+        missing=bulk.asked_for - shown - hidden,
     )
 
 

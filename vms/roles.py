@@ -7,14 +7,14 @@ whole portal or on some VMs only; nothing takes away.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.contrib.auth.backends import BaseBackend, ModelBackend
-from django.contrib.auth.models import AnonymousUser, User
-from django.db.models import Model, Q
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import AnonymousUser, Permission, User
+from django.db.models import IntegerField, Model, Q, UUIDField, Value
 
 from vms.models import Assignment, Event, Operation, VirtualMachine
 
@@ -71,10 +71,7 @@ class Access:
         """
         if self.everything or verb in self.everywhere:
             return Q()
-        hosts, tags, vms = (
-            [key for key, verbs in given.items() if verb in verbs]
-            for given in (self.on_hosts, self.on_tags, self.on_vms)
-        )
+        hosts, tags, vms = (_places(given, verb) for given in (self.on_hosts, self.on_tags, self.on_vms))
         # By ids, so that a VM with two of the tags is not listed twice.
         tagged = VirtualMachine.tags.through.objects.filter(tag__in=tags).values("virtualmachine")
         return Q(**{f"{prefix}host__in": hosts}) | Q(**{f"{prefix}pk__in": tagged}) | Q(**{f"{prefix}pk__in": vms})
@@ -95,13 +92,11 @@ def access_of(user: User | AnonymousUser) -> Access:
 
 
 def _read(user: User) -> Access:
-    everywhere = set(ModelBackend().get_all_permissions(user))
+    everywhere: set[str] = set()
     hosts: dict[int, set[str]] = defaultdict(set)
     tags: dict[int, set[str]] = defaultdict(set)
     vms: dict[UUID, set[str]] = defaultdict(set)
-    given = Assignment.objects.filter(Q(user=user) | Q(group__user=user))
-    rows = given.values_list("host", "tag", "vm", "role__verbs__content_type__app_label", "role__verbs__codename")
-    for host, tag, vm, app, codename in rows:
+    for host, tag, vm, app, codename in _given_to(user):
         if codename is None:
             continue  # a role without verbs
         verb = f"{app}.{codename}"
@@ -116,12 +111,37 @@ def _read(user: User) -> Access:
     return Access(user.is_superuser, frozenset(everywhere), _frozen(hosts), _frozen(tags), _frozen(vms))
 
 
+def _given_to(user: User) -> Iterable[tuple[int | None, int | None, UUID | None, str, str | None]]:
+    """Return each place (host, tag, VM; none is the whole portal) with each permission there, by a single query."""
+    permissions = Permission.objects.order_by()
+    if not user.is_superuser:  # who may do everything is not asked what
+        permissions = permissions.filter(Q(user=user) | Q(group__user=user))
+    nowhere = {
+        "at_host": Value(None, output_field=IntegerField()),
+        "at_tag": Value(None, output_field=IntegerField()),
+        "at_vm": Value(None, output_field=UUIDField()),
+    }
+    assigned = Assignment.objects.filter(Q(user=user) | Q(group__user=user)).order_by()
+    # Outer joins: a role may have no verbs, and of the places at most one is set.
+    return (
+        permissions.annotate(**nowhere)
+        .values_list(*nowhere, "content_type__app_label", "codename")
+        .union(
+            assigned.values_list("host", "tag", "vm", "role__verbs__content_type__app_label", "role__verbs__codename")
+        )
+    )
+
+
+def _places(given: Mapping[Any, frozenset[str]], verb: str) -> list[Any]:
+    return [place for place, verbs in given.items() if verb in verbs]
+
+
 def _frozen(given: Mapping[K, set[str]]) -> dict[K, frozenset[str]]:
     return {key: frozenset(verbs) for key, verbs in given.items()}
 
 
-class RoleBackend(BaseBackend):
-    """Lets `user.has_perm(verb, vm)`, the templates' `perms` and Django admin know of roles."""
+class RoleBackend(ModelBackend):
+    """Django's own, with roles: `user.has_perm(verb, vm)`, the templates' `perms` and Django admin ask the resolver."""
 
     def get_all_permissions(self, user_obj: Any, obj: Model | None = None) -> set[str]:
         """Return the verbs on an object: a VM, or what belongs to one; without one, those on the whole portal."""

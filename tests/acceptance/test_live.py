@@ -5,11 +5,12 @@ from __future__ import annotations
 import http.client
 import json
 import queue
+import socket
 import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ class Page:
     def __init__(self, portal: Instance, cookies: str) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", portal.port, timeout=60)
         self._connection.request("GET", "/live/", headers={"Cookie": cookies})
+        self._socket = self._connection.sock
         self.answer = self._connection.getresponse()
         self.status = self.answer.status
         self.frames: queue.Queue[dict[str, Any] | None] = queue.Queue()
@@ -50,6 +52,7 @@ class Page:
     def hear(self, wanted: Callable[[dict[str, Any]], object], what: str, timeout: float = 10) -> dict[str, Any]:
         """Return the first frame that is wanted; those before it are passed over."""
         until = time.monotonic() + timeout
+        passed = []
         while (left := until - time.monotonic()) > 0:
             try:
                 frame = self.frames.get(timeout=left)
@@ -59,7 +62,8 @@ class Page:
                 raise AssertionError(f"the stream ended before {what}")
             if wanted(frame):
                 return frame
-        raise AssertionError(f"waited {timeout} s in vain until {what}")
+            passed.append(frame)
+        raise AssertionError(f"waited {timeout} s in vain until {what}; heard {passed}")
 
     def wait_ended(self, timeout: float) -> None:
         """Wait until the server ends the stream."""
@@ -69,6 +73,11 @@ class Page:
 
     def close(self) -> None:
         """Leave."""
+        if self._socket is not None:
+            # Whoever reads sees the end; closing the answer under its hands would break it.
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+            self._thread.join(10)
         self._connection.close()
 
 
@@ -104,7 +113,7 @@ def test_a_change_on_the_host_reaches_an_open_page(
     took = []
     with listening(portal, admin) as page:
         for _ in range(20):
-            for hand, shown in (("start", "Powering up"), ("destroy", "Down")):
+            for hand, shown in (("start", "watched: Up"), ("destroy", "watched: Down")):
                 began = time.monotonic()
                 fake_host.control.hand(uuid, hand)  # type: ignore[arg-type]
                 page.hear(lambda frame, shown=shown: shown in row_of(frame, machine), f"its row says {shown}")  # type: ignore[misc]

@@ -47,6 +47,7 @@ def _member(name: str, group: str) -> User:
         # A test that commits leaves an empty database behind, without what the migrations made.
         import_module("vms.migrations.0002_groups").create_groups(apps, None)
         import_module("vms.migrations.0010_removal_groups").grant(apps, None)
+        import_module("vms.migrations.0012_first_roles").create(apps, None)
     user.groups.add(Group.objects.get(name=group))
     return user
 

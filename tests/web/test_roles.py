@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.core.exceptions import PermissionDenied
 from django.db import connection
+from django.db.models import Q
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -46,7 +48,7 @@ def mine(make_vm: MakeVm) -> VirtualMachine:
 def hidden(make_vm: MakeVm) -> VirtualMachine:
     """A VM elsewhere: on another host, without a tag."""
     other = Host.objects.create(name="kvm2", uri="qemu+ssh://kvm2/system")
-    return make_vm("hidden", host=other)
+    return make_vm("secret01", host=other)
 
 
 @pytest.fixture
@@ -57,9 +59,14 @@ def give(person: User, mine: VirtualMachine) -> Give:
         group = Group.objects.create(name="friends") if by_group else None
         if group is not None:
             person.groups.add(group)
-        where = {"portal": {}, "host": {"host": mine.host}, "tag": {"tag": mine.tags.get()}, "vm": {"vm": mine}}[place]
+        where: dict[str, Any] = {
+            "portal": {},
+            "host": {"host": mine.host},
+            "tag": {"tag": mine.tags.get(name="web")},
+            "vm": {"vm": mine},
+        }
         return Assignment.objects.create(
-            role=Role.objects.get(name=role), user=None if group else person, group=group, **where
+            role=Role.objects.get(name=role), user=None if group else person, group=group, **where[place]
         )
 
     return give
@@ -70,7 +77,7 @@ def fresh(person: User) -> User:
     return User.objects.get(pk=person.pk)
 
 
-@pytest.mark.parametrize(("role", "place", "by_group"), itertools.product(VERBS, PLACES, [False, True]))
+@pytest.mark.parametrize(("role", "place", "by_group"), list(itertools.product(VERBS, PLACES, [False, True])))
 def test_every_verb_of_every_role_holds_where_it_was_given_and_nowhere_else(
     give: Give, person: User, mine: VirtualMachine, hidden: VirtualMachine, role: str, place: str, by_group: bool
 ) -> None:
@@ -98,7 +105,7 @@ def test_roles_add_up_and_take_nothing_away(give: Give, person: User, mine: Virt
     give("Operator", "tag")
     somebody = fresh(person)
     assert permissions.may(somebody, Action.REBOOT, mine)
-    assert access_of(somebody).where(permissions.VIEW) == access_of(User(is_superuser=True)).where(permissions.VIEW)
+    assert access_of(somebody).where(permissions.VIEW) == Q()
 
 
 def test_a_vm_with_two_tags_of_a_role_is_listed_once(give: Give, person: User, mine: VirtualMachine) -> None:
@@ -140,8 +147,8 @@ def test_the_list_shows_what_may_be_seen_and_counts_no_more(
 ) -> None:
     text = client.get(reverse("vm_list")).content.decode()
     assert "mine" in text
-    assert "hidden" not in text
-    assert "hidden" not in client.get(reverse("vm_list"), {"filter": "name=hidden"}).content.decode().replace(
+    assert "secret01" not in text
+    assert "secret01" not in client.get(reverse("vm_list"), {"filter": "name=hidden"}).content.decode().replace(
         'value="name=hidden"', ""
     )
 
@@ -156,7 +163,7 @@ def test_a_bulk_with_a_hidden_vm_in_it_does_nothing(
     client: Client, mine: VirtualMachine, hidden: VirtualMachine
 ) -> None:
     url = reverse("vm_action", args=[Action.REBOOT])
-    assert client.post(url, {"vm": [mine.pk, hidden.pk]}).status_code == 400
+    assert client.post(url, {"vm": [str(mine.pk), str(hidden.pk)]}).status_code == 400
     assert not Operation.objects.exists()
     assert client.post(url, {"vm": [mine.pk]}).status_code == 302
     assert Operation.objects.get().vm == mine
@@ -169,13 +176,13 @@ def test_operations_and_events_of_hidden_vms_are_hidden(
     for name, kept in (("operation_list", "mine"), ("event_list", "mine")):
         text = client.get(reverse(name)).content.decode()
         assert kept in text
-        assert "hidden" not in text
+        assert "secret01" not in text
     assert client.get(shown.get_absolute_url()).status_code == 200
     assert client.get(other.get_absolute_url()).status_code == 404
     assert client.post(reverse("operation_cancel", args=[other.pk])).status_code == 404
     csv = client.get(reverse("event_csv")).content.decode()
     assert "mine" in csv
-    assert "hidden" not in csv
+    assert "secret01" not in csv
     assert Event.objects.filter(vm=hidden).exists()
 
 
@@ -184,8 +191,8 @@ def test_the_toolbar_says_on_which_vm_something_may_not_be_done(
 ) -> None:
     give("Operator", "vm")
     Assignment.objects.create(role=Role.objects.get(name="Viewer"), user=person, vm=hidden)
-    text = log_in(person).get(reverse("vm_toolbar"), {"vm": [mine.pk, hidden.pk]}).content.decode()
-    assert "You do not have the permission for this on hidden." in text
+    text = log_in(person).get(reverse("vm_toolbar"), {"vm": [str(mine.pk), str(hidden.pk)]}).content.decode()
+    assert "You do not have the permission for this on secret01." in text
     with pytest.raises(PermissionDenied):
         actions.reboot(fresh(person), hidden)
 
@@ -198,7 +205,7 @@ def test_django_admin_lists_what_may_be_seen(
     client = log_in(fresh(person))
     text = client.get(reverse("admin:vms_virtualmachine_changelist")).content.decode()
     assert "mine" in text
-    assert "hidden" not in text
+    assert "secret01" not in text
     assert client.get(reverse("admin:vms_virtualmachine_change", args=[mine.pk])).status_code == 200
     assert client.get(reverse("admin:vms_virtualmachine_change", args=[hidden.pk])).status_code == 302
 
@@ -218,5 +225,5 @@ def test_the_list_costs_as_many_queries_for_fifty_vms_as_for_two(
 
     two = count()
     for number in range(48):
-        make_vm(f"vm-{number}").tags.add(mine.tags.get())
+        make_vm(f"vm-{number}").tags.add(mine.tags.get(name="web"))
     assert count() == two

@@ -11,7 +11,6 @@ import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from enum import IntEnum
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,12 +19,11 @@ from django.conf import settings
 from django.db import connections as databases
 from redis.exceptions import RedisError
 
-from vms import permissions
+from vms import permissions, sessions
 from vms.console import tickets
 from vms.console.tickets import Ticket
 from vms.hypervisor import connections
 from vms.hypervisor.base import HypervisorError
-from vms.live import viewers
 from vms.models import VirtualMachine
 
 log = structlog.get_logger(__name__)
@@ -149,19 +147,14 @@ def _from_our_page(headers: dict[str, str]) -> bool:
 def _checked(secret: str, cookie_header: str) -> Ticket | None:
     """Return what a ticket says when it is good, and handed in by the session that it was given to."""
     ticket = tickets.take(secret)
-    cookies = SimpleCookie()
-    try:
-        cookies.load(cookie_header)
-    except CookieError:
-        return None
-    session = cookies.get(settings.SESSION_COOKIE_NAME)
-    if ticket is None or session is None or session.value != ticket.session:
+    session = sessions.session_of(sessions.cookies_of(cookie_header))
+    if ticket is None or session != ticket.session:
         return None
     return ticket if _may_still(ticket) else None
 
 
 def _may_still(ticket: Ticket) -> bool:
-    user = viewers.user_of(ticket.session)
+    user = sessions.user_of(ticket.session)
     vm = VirtualMachine.objects.filter(pk=ticket.vm, removed_at__isnull=True).first()
     return user is not None and user.pk == ticket.user and vm is not None and permissions.may_use_console(user, vm)
 

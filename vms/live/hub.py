@@ -225,7 +225,7 @@ def render(vms: list[UUID], topics: set[str], viewer: Viewer) -> dict[str, str]:
         vms: Those that have changed; what is listed no more is left out.
     """
     with translation.override(viewer.language):
-        parts = {
+        parts: dict[str, str] = {
             f"vm_row_{row.vm.pk}": render_to_string("vms/fragments/vm_row.html", {"row": row, "user": viewer.user})
             for row in queries.vm_rows(viewer.user, vms)
         }

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
-from importlib import import_module
 
-from django.conf import settings
-from django.contrib.auth import get_user
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.utils import translation
 
-from vms import permissions
+from vms import permissions, sessions
 from vms.roles import access_of
 
 
@@ -38,18 +34,14 @@ class Viewer:
 
 def find(headers: Mapping[str, str]) -> Viewer | None:
     """Return who has sent a request with these headers; None for nobody who may see any VM. Asks the database."""
-    cookies = SimpleCookie()
-    try:
-        cookies.load(headers.get("cookie", ""))
-    except CookieError:
-        return None
-    cookie = cookies.get(settings.SESSION_COOKIE_NAME)
-    if cookie is None:
+    cookies = sessions.cookies_of(headers.get("cookie", ""))
+    session = sessions.session_of(cookies)
+    if session is None:
         return None
     request = HttpRequest()
     request.META["HTTP_ACCEPT_LANGUAGE"] = headers.get("accept-language", "")
-    request.COOKIES = {name: morsel.value for name, morsel in cookies.items()}
-    return _of_session(cookie.value, translation.get_language_from_request(request))
+    request.COOKIES = cookies
+    return _of_session(session, translation.get_language_from_request(request))
 
 
 def still(viewer: Viewer) -> Viewer | None:
@@ -57,16 +49,8 @@ def still(viewer: Viewer) -> Viewer | None:
     return _of_session(viewer.session, viewer.language)
 
 
-def user_of(session: str) -> User | None:
-    """Return who is logged in with a session; None for nobody. Asks the database."""
-    request = HttpRequest()
-    request.session = import_module(settings.SESSION_ENGINE).SessionStore(session)
-    user = get_user(request)
-    return user if isinstance(user, User) and user.is_active else None
-
-
 def _of_session(key: str, language: str) -> Viewer | None:
-    user = user_of(key)
+    user = sessions.user_of(key)
     if user is None or not permissions.may_view(user):
         return None
     access = access_of(user)

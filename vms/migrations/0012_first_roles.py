@@ -1,5 +1,7 @@
 """The roles that come with the portal, as its groups are; people may change them, and give them on some VMs only."""
 
+from typing import Any
+
 from django.apps.registry import Apps
 from django.db import migrations
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -11,7 +13,8 @@ VIEWER = {
     "view_host": "host",
 }
 OPERATOR = VIEWER | dict.fromkeys(
-    ("run_vm", "shut_down_vm", "power_off_vm", "reboot_vm", "power_cycle_vm", "suspend_vm"), "virtualmachine"
+    ("run_vm", "shut_down_vm", "power_off_vm", "reboot_vm", "power_cycle_vm", "suspend_vm", "console_vm"),
+    "virtualmachine",
 )
 MANAGER = OPERATOR | dict.fromkeys(("change_vm", "remove_vm"), "virtualmachine")
 ROLES = {
@@ -31,18 +34,22 @@ def create(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     Permission = apps.get_model("auth", "Permission")
     Role = apps.get_model("vms", "Role")
 
-    def permission(codename: str, model: str, name: str) -> object:
+    def permission(codename: str, model: str, name: str) -> Any:
         content_type, _ = ContentType.objects.get_or_create(app_label="vms", model=model)
-        return Permission.objects.get_or_create(codename=codename, content_type=content_type, defaults={"name": name})[
-            0
-        ]
+        found, _ = Permission.objects.get_or_create(
+            codename=codename, content_type=content_type, defaults={"name": name}
+        )
+        return found
 
     for name, (description, verbs) in ROLES.items():
         role = Role.objects.create(name=name, description=description)
         role.verbs.set(
             [permission(codename, model, f"Can {codename.replace('_', ' ')}") for codename, model in verbs.items()]
         )
-    for group in apps.get_model("auth", "Group").objects.filter(name="Administrator"):
+    groups = apps.get_model("auth", "Group").objects
+    for group in groups.filter(name__in=("Operator", "Administrator")):
+        group.permissions.add(permission("console_vm", "virtualmachine", "Can use the console of virtual machines"))
+    for group in groups.filter(name="Administrator"):
         group.permissions.add(*(permission(codename, model, name) for codename, (model, name) in ADMINISTER.items()))
 
 

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from vms import actions, labels, permissions
 from vms.domain.power import LOSING_ACTIONS, Action
 from vms.queries import VmRow
+from vms.roles import access_of
 
 ICONS: dict[Action, str] = {
     Action.RUN: "run",
@@ -117,7 +118,7 @@ def toolbar_run(user: User, rows: Sequence[VmRow]) -> Groups:
 
 def one(user: User, row: VmRow, action: Action) -> Control | None:
     """Return one action's control for one VM; None where the person may not do it."""
-    return _control(user, [row], action) if permissions.access_of(user).may(_permission(action), row.vm) else None
+    return _control(user, [row], action) if access_of(user).may(_permission(action), row.vm) else None
 
 
 def _groups(user: User, rows: Sequence[VmRow], layout: tuple[tuple[Action | str, ...], ...]) -> Groups:
@@ -127,7 +128,7 @@ def _groups(user: User, rows: Sequence[VmRow], layout: tuple[tuple[Action | str,
 
 def _offered(user: User, rows: Sequence[VmRow], name: Action | str) -> bool:
     """Say whether a person may do something to any of the VMs; where none is chosen, to any VM at all."""
-    access, verb = permissions.access_of(user), _permission(name)
+    access, verb = access_of(user), _permission(name)
     return any(access.may(verb, row.vm) for row in rows) if rows else access.may_somewhere(verb)
 
 
