@@ -21,6 +21,7 @@ from vms.actions.asking import (
 from vms.actions.bulk import Answer, Asked, cancel_queued, request_each
 from vms.actions.common import Refused
 from vms.actions.configuring import configure, revert, waiting_changes
+from vms.actions.console import console_refusal, console_ticket
 from vms.actions.editing import SettingChange, edit
 from vms.actions.hosts import HostTaken, add_host, change_host, check_host, remove_host
 from vms.actions.notices import subscribe
@@ -42,6 +43,8 @@ __all__ = [
     "change_host",
     "check_host",
     "configure",
+    "console_refusal",
+    "console_ticket",
     "edit",
     "extend",
     "force_now",

@@ -5,7 +5,20 @@ from __future__ import annotations
 from django.urls import path, register_converter
 
 from vms.domain.power import Action
-from vms.web import account, bulk, event, host, learned, operation, vm_action, vm_edit, vm_list, vm_pending, vm_run_once
+from vms.web import (
+    account,
+    bulk,
+    event,
+    host,
+    learned,
+    operation,
+    vm_action,
+    vm_console,
+    vm_edit,
+    vm_list,
+    vm_pending,
+    vm_run_once,
+)
 
 
 class ActionConverter:
@@ -29,6 +42,9 @@ urlpatterns = [
     path("vms/board/", vm_list.vm_board, name="vm_board"),
     path("vms/toolbar/", vm_list.vm_toolbar, name="vm_toolbar"),
     path("vms/<uuid:vm_id>/menu/", vm_list.vm_menu, name="vm_menu"),
+    path("vms/<uuid:vm_id>/console/", vm_console.vm_console, name="vm_console"),
+    path("vms/<uuid:vm_id>/console/bar/", vm_console.vm_console_bar, name="vm_console_bar"),
+    path("vms/<uuid:vm_id>/console/ticket/", vm_console.vm_console_ticket, name="vm_console_ticket"),
     path("vms/<uuid:vm_id>/edit/", vm_edit.vm_edit, name="vm_edit"),
     path("vms/<uuid:vm_id>/learned/", learned.vm_learned, name="vm_learned"),
     path("vms/<uuid:vm_id>/pending/", vm_pending.vm_pending, name="vm_pending"),
