@@ -68,6 +68,8 @@ async function ticket() {
     const told = await answer.json();
     if (answer.ok) return told.ticket;
     say("waiting", told.detail, root.dataset.waiting);
+    refused = true;
+    document.dispatchEvent(new Event("portal:refresh")); // the bar is older than that
   } catch {
     say("waiting", root.dataset.portalAway, root.dataset.waiting);
   }

@@ -147,7 +147,8 @@ def _accepted(request: Request, action: Action, asked: Asked) -> HttpResponse:
     if not request.htmx:
         messages.success(request, message)
         return redirect(asked.bulk or "vm_list")
-    rows = queries.vm_rows(request.user, (answer.vm.pk for answer in asked.answers))
+    changed = [answer.vm.pk for answer in asked.answers] if answers.wants_rows(request) else []
+    rows = queries.vm_rows(request.user, changed) if changed else []
     response = render(request, "vms/fragments/vm_rows_changed.html", {"rows": rows})
     return answers.refresh(answers.close_dialog(answers.toast(response, message)))
 
