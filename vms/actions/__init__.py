@@ -26,7 +26,7 @@ from vms.actions.hosts import HostTaken, add_host, change_host, check_host, remo
 from vms.actions.notices import subscribe
 from vms.actions.policy import set_defaults, set_options, set_policy, set_retention
 from vms.actions.steering import cancel, extend, force_now
-from vms.actions.tags import set_tags
+from vms.actions.tags import check_tags, set_tags
 from vms.actions.verdicts import refusal_text, verdict_for
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "cancel_queued",
     "change_host",
     "check_host",
+    "check_tags",
     "configure",
     "edit",
     "extend",
