@@ -34,6 +34,7 @@ from vms.models import (
     Operation,
     OperationStep,
     PortalDefaults,
+    Preference,
     Role,
     Subscription,
     Tag,
@@ -359,6 +360,15 @@ class SubscriptionAdmin(ReadOnly):
     list_display = ("user", "outcome", "tag")
     list_filter = ("outcome", "tag")
     list_select_related = ("user", "tag")
+    search_fields = ("user__username",)
+
+
+@admin.register(Preference)
+class PreferenceAdmin(ReadOnly):
+    """What people prefer. Each person sets that on the own Account page."""
+
+    list_display = ("user", "shortcuts", "language", "theme")
+    list_select_related = ("user",)
     search_fields = ("user__username",)
 
 

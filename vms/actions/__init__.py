@@ -25,6 +25,7 @@ from vms.actions.editing import SettingChange, edit
 from vms.actions.hosts import HostTaken, add_host, change_host, check_host, remove_host
 from vms.actions.notices import subscribe
 from vms.actions.policy import set_defaults, set_options, set_policy, set_retention
+from vms.actions.preferences import dismiss_hint, set_preferences, show_hints
 from vms.actions.steering import cancel, extend, force_now
 from vms.actions.tags import set_tags
 from vms.actions.verdicts import refusal_text, verdict_for
@@ -42,6 +43,7 @@ __all__ = [
     "change_host",
     "check_host",
     "configure",
+    "dismiss_hint",
     "edit",
     "extend",
     "force_now",
@@ -62,8 +64,10 @@ __all__ = [
     "set_defaults",
     "set_options",
     "set_policy",
+    "set_preferences",
     "set_retention",
     "set_tags",
+    "show_hints",
     "shut_down",
     "subscribe",
     "suspend",
