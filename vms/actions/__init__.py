@@ -19,7 +19,7 @@ from vms.actions.asking import (
     suspend,
 )
 from vms.actions.bulk import Answer, Asked, cancel_queued, request_each
-from vms.actions.common import Refused
+from vms.actions.common import ReasonRequired, Refused
 from vms.actions.configuring import configure, revert, waiting_changes
 from vms.actions.editing import SettingChange, edit
 from vms.actions.hosts import HostTaken, add_host, change_host, check_host, remove_host
@@ -35,6 +35,7 @@ __all__ = [
     "Asked",
     "HostTaken",
     "Preview",
+    "ReasonRequired",
     "Refused",
     "SettingChange",
     "add_host",

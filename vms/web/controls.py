@@ -31,7 +31,7 @@ ICONS: dict[Action, str] = {
     Action.RESUME: "run",
     Action.REMOVE: "remove",
 }
-#: Done at once, without a dialog: nothing is lost by them.
+#: Done at once, without a dialog, where no tag wants a reason: nothing is lost by them.
 UNASKED = frozenset({Action.RUN, Action.RESUME})
 #: The toolbar's controls, left to right, in groups. Reboot stands between the stop and the console buttons.
 _TOOLBAR: tuple[tuple[Action | str, ...], ...] = (
@@ -151,7 +151,7 @@ def _control(user: User, rows: Sequence[VmRow], name: Action | str) -> Control:
             label=_("Run once…") if name is Action.RUN_ONCE else str(labels.ACTION[name]),
             icon=ICONS[name],
             url=reverse("vm_action", args=[name]),
-            method="post" if name in UNASKED else "dialog",
+            method="post" if name in UNASKED and not any(row.vm.reason_tags for row in rows) else "dialog",
             why_not=_why_not(user, name, rows),
             dangerous=name in LOSING_ACTIONS,
         )

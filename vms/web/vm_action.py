@@ -74,6 +74,7 @@ def _judge(request: Request, action: Action, rows: Sequence[VmRow]) -> tuple[Act
         disks=_disks(action, rows),
         eligible=eligible,
         type_count=action in LOSING_ACTIONS and eligible > 1,
+        reason_tags=list(dict.fromkeys(tag for row in rows for tag in row.vm.reason_tags)),
     )
     if not form.is_bound or not form.is_valid():
         return form, by_policy
