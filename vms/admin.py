@@ -36,6 +36,7 @@ from vms.models import (
     Operation,
     OperationStep,
     PortalDefaults,
+    Preference,
     Role,
     Subscription,
     Tag,
@@ -377,9 +378,10 @@ class EventAdmin(OfVms):
 
 @admin.register(Tag)
 class TagAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Tags can be renamed and removed; they are put on VMs where VMs are edited."""
+    """Tags can be renamed and removed, and want a reason for actions; they are put on VMs where VMs are edited."""
 
-    list_display = ("name", "vm_count")
+    list_display = ("name", "reason_required", "vm_count")
+    list_filter = ("reason_required",)
     search_fields = ("name",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Tag]:
@@ -400,6 +402,15 @@ class SubscriptionAdmin(ReadOnly):
     list_display = ("user", "outcome", "tag")
     list_filter = ("outcome", "tag")
     list_select_related = ("user", "tag")
+    search_fields = ("user__username",)
+
+
+@admin.register(Preference)
+class PreferenceAdmin(ReadOnly):
+    """What people prefer. Each person sets that on the own Account page."""
+
+    list_display = ("user", "shortcuts", "language", "theme")
+    list_select_related = ("user",)
     search_fields = ("user__username",)
 
 
