@@ -5,7 +5,21 @@ from __future__ import annotations
 from django.urls import path, register_converter
 
 from vms.domain.power import Action
-from vms.web import account, bulk, event, host, learned, operation, vm_action, vm_edit, vm_list, vm_pending, vm_run_once
+from vms.web import (
+    account,
+    bulk,
+    event,
+    host,
+    learned,
+    operation,
+    vm_action,
+    vm_edit,
+    vm_list,
+    vm_page,
+    vm_pending,
+    vm_roles,
+    vm_run_once,
+)
 
 
 class ActionConverter:
@@ -28,6 +42,16 @@ urlpatterns = [
     path("", vm_list.vm_list, name="vm_list"),
     path("vms/board/", vm_list.vm_board, name="vm_board"),
     path("vms/toolbar/", vm_list.vm_toolbar, name="vm_toolbar"),
+    path("vms/<uuid:vm_id>/", vm_page.vm_detail, name="vm_detail"),
+    path("vms/<uuid:vm_id>/header/", vm_page.vm_header, name="vm_header"),
+    path("vms/<uuid:vm_id>/facts/", vm_page.vm_facts, name="vm_facts"),
+    path("vms/<uuid:vm_id>/operations/", vm_page.vm_operations, name="vm_operations"),
+    path("vms/<uuid:vm_id>/operations/list/", vm_page.vm_operation_list, name="vm_operation_list"),
+    path("vms/<uuid:vm_id>/events/", vm_page.vm_events, name="vm_events"),
+    path("vms/<uuid:vm_id>/events/table/", vm_page.vm_event_table, name="vm_event_table"),
+    path("vms/<uuid:vm_id>/permissions/", vm_roles.vm_permissions, name="vm_permissions"),
+    path("vms/<uuid:vm_id>/permissions/give/", vm_roles.vm_give_role, name="vm_give_role"),
+    path("vms/<uuid:vm_id>/permissions/<int:assignment_id>/take/", vm_roles.vm_take_role, name="vm_take_role"),
     path("vms/<uuid:vm_id>/menu/", vm_list.vm_menu, name="vm_menu"),
     path("vms/<uuid:vm_id>/edit/", vm_edit.vm_edit, name="vm_edit"),
     path("vms/<uuid:vm_id>/learned/", learned.vm_learned, name="vm_learned"),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -19,7 +20,7 @@ from vms.domain.disks import Disk
 from vms.domain.errors import PolicyError
 from vms.domain.plan import PlanKind
 from vms.domain.power import LOSING_ACTIONS, Action, VmStatus
-from vms.models import PortalDefaults
+from vms.models import PortalDefaults, VirtualMachine
 from vms.queries import VmRow
 from vms.web import answers, controls
 from vms.web.access import Request, needs
@@ -147,9 +148,16 @@ def _accepted(request: Request, action: Action, asked: Asked) -> HttpResponse:
     if not request.htmx:
         messages.success(request, message)
         return redirect(asked.bulk or "vm_list")
-    rows = queries.vm_rows(request.user, (answer.vm.pk for answer in asked.answers))
+    rows = _rows_on_page(request, [answer.vm for answer in asked.answers])
     response = render(request, "vms/fragments/vm_rows_changed.html", {"rows": rows})
     return answers.refresh(answers.close_dialog(answers.toast(response, message)))
+
+
+def _rows_on_page(request: Request, vms: Iterable[VirtualMachine]) -> list[VmRow]:
+    """Return the rows that the page which asked shows of these VMs: none but the list has any."""
+    asking = request.htmx.current_url_abs_path
+    elsewhere = asking is not None and urlsplit(asking).path != reverse("vm_list")
+    return [] if elsewhere else queries.vm_rows(request.user, (vm.pk for vm in vms))
 
 
 def _not_all(request: Request, action: Action, asked: Asked) -> HttpResponse:
@@ -159,9 +167,7 @@ def _not_all(request: Request, action: Action, asked: Asked) -> HttpResponse:
         "action": action,
         "verb": labels.ACTION[action],
         "asked": asked,
-        "rows": queries.vm_rows(request.user, (operation.vm_id for operation in accepted))
-        if accepted and request.htmx
-        else [],
+        "rows": _rows_on_page(request, [operation.vm for operation in accepted]) if request.htmx else [],
     }
     template = "vms/fragments/vm_action_result.html" if request.htmx else "vms/vm_action_result.html"
     return answers.refresh(render(request, template, context, status=200 if accepted else 409))
