@@ -26,6 +26,7 @@ from vms.actions.hosts import HostTaken, add_host, change_host, check_host, remo
 from vms.actions.notices import subscribe
 from vms.actions.policy import set_defaults, set_options, set_policy, set_retention
 from vms.actions.preferences import dismiss_hint, set_preferences, show_hints
+from vms.actions.roles import give_role, take_role
 from vms.actions.steering import cancel, extend, force_now
 from vms.actions.tags import check_tags, set_tags
 from vms.actions.verdicts import refusal_text, verdict_for
@@ -49,6 +50,7 @@ __all__ = [
     "edit",
     "extend",
     "force_now",
+    "give_role",
     "power_cycle",
     "power_off",
     "preview",
@@ -73,6 +75,7 @@ __all__ = [
     "shut_down",
     "subscribe",
     "suspend",
+    "take_role",
     "verdict_for",
     "waiting_changes",
 ]
