@@ -191,11 +191,10 @@ def strip(viewer: Actor) -> Strip:
     """Return what is running anywhere, and what has just ended."""
     # By one query, and by when they ended alone: that is indexed, and null for what has not.
     running = Q(ended_at__isnull=True)
-    operations = Operation.objects.filter(running | Q(ended_at__gte=timezone.now() - RECENT)).exclude(
-        stage=Stage.QUEUED
-    )
+    recent = Q(ended_at__gte=timezone.now() - RECENT)
     listed = list(
-        operations.filter(permissions.where(viewer, permissions.VIEW, "vm__"))
+        Operation.objects.filter(running | recent, permissions.where(viewer, permissions.VIEW, "vm__"))
+        .exclude(stage=Stage.QUEUED)
         .annotate(running_count=Window(Count("pk", filter=running)))
         .select_related("vm__host")
         .prefetch_related(*permissions.read_to_judge(viewer, "vm__"))
