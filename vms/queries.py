@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from django.core.paginator import Page, Paginator
 from django.db.models import Count, Exists, F, Max, Model, OuterRef, Prefetch, Q, QuerySet, Subquery, Window
 from django.db.models.expressions import OrderBy
 from django.db.models.functions import Coalesce, RowNumber
+from django.utils import timezone
 
 from vms import permissions
 from vms.domain.configuration import Change, Configuration
@@ -40,6 +42,8 @@ from vms.permissions import Actor
 PAGE_SIZE = 50
 #: The strip below the list names this many running operations; the rest is a link.
 STRIP_SIZE = 5
+#: So many that have ended are named there too, for so long.
+STRIP_RECENT, RECENT = 3, timedelta(minutes=10)
 
 #: Outcomes that a row keeps telling until the VM's next operation: what was asked for did not come true.
 TOLD_OUTCOMES = frozenset({Outcome.GAVE_UP, Outcome.FAILED, Outcome.CANCELLED})
@@ -106,11 +110,16 @@ class VmBoard:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """What is running: the requests for several VMs that have not ended, and the oldest operations."""
+    """What is running: the requests for several VMs that have not ended, and the oldest operations.
+
+    Attributes:
+        recent: The operations that ended last, where there is room for them.
+    """
 
     bulks: list[BulkProgress]
     running: list[Operation]
     running_count: int
+    recent: list[Operation]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,15 +188,24 @@ def matching_rows(viewer: Actor, condition: Q, most: int) -> list[VmRow]:
 
 
 def strip(viewer: Actor) -> Strip:
-    """Return what is running anywhere."""
-    running = Operation.objects.in_flight().filter(permissions.where(viewer, permissions.VIEW, "vm__"))
+    """Return what is running anywhere, and what has just ended."""
+    # By one query, and by when they ended alone: that is indexed, and null for what has not.
+    running = Q(ended_at__isnull=True)
+    recent = Q(ended_at__gte=timezone.now() - RECENT)
     listed = list(
-        running.annotate(running_count=Window(Count("pk")))
+        Operation.objects.filter(running | recent, permissions.where(viewer, permissions.VIEW, "vm__"))
+        .exclude(stage=Stage.QUEUED)
+        .annotate(running_count=Window(Count("pk", filter=running)))
         .select_related("vm__host")
         .prefetch_related(*permissions.read_to_judge(viewer, "vm__"))
-        .order_by("created_at", "id")[:STRIP_SIZE]
+        .order_by(F("ended_at").desc(nulls_first=True), "created_at", "id")[: STRIP_SIZE + STRIP_RECENT]
     )
-    return Strip(_running_bulks(viewer), listed, vars(listed[0])["running_count"] if listed else 0)
+    return Strip(
+        _running_bulks(viewer),
+        running=[operation for operation in listed if operation.active][:STRIP_SIZE],
+        running_count=vars(listed[0])["running_count"] if listed else 0,
+        recent=[operation for operation in listed if not operation.active][:STRIP_RECENT],
+    )
 
 
 def vm_rows(viewer: Actor, ids: Iterable[UUID]) -> list[VmRow]:

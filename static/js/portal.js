@@ -7,4 +7,5 @@ import "./nav.js";
 import "./policy.js";
 import "./search.js";
 import "./selection.js";
+import "./shortcuts.js";
 import "./toast.js";

@@ -67,6 +67,7 @@ _LABELS: dict[str, Promise] = {
 }
 #: Dialogs that are about one VM and no power action.
 _DIALOGS = frozenset({"edit", "pending"})
+_SHORTCUTS = {Action.REBOOT.value: "r", "edit": "e"}
 _ICONS = {"console": "console", "edit": "edit", "pending": "pending", "operations": "clock", "events": "info"}
 
 
@@ -88,6 +89,11 @@ class Control:
     method: str
     why_not: str = ""
     dangerous: bool = False
+
+    @property
+    def shortcut(self) -> str:
+        """The single key that presses it; "" for none."""
+        return _SHORTCUTS.get(self.key, "")
 
     @property
     def names_vm(self) -> bool:
