@@ -6,5 +6,7 @@ import "./live.js";
 import "./menu.js";
 import "./nav.js";
 import "./policy.js";
+import "./search.js";
 import "./selection.js";
+import "./shortcuts.js";
 import "./toast.js";

@@ -289,7 +289,7 @@ def test_a_text_is_typed_and_read_and_a_reboot_keeps_the_tab(
     screen.type("echo a $((6*7))-fold wizard jumps")
     screen.wait_for("a 42-fold wizard jumps")
 
-    page.locator("#vm_console_reboot").click()
+    page.locator("#vm_toolbar_reboot").click()
     page.get_by_role("dialog").get_by_role("button", name="Reboot").click()
     expect(page.locator("#console_state")).to_contain_text("connects by itself", timeout=60_000)
     guest.wait_ready(runs=2)

@@ -19,15 +19,17 @@ from vms.actions.asking import (
     suspend,
 )
 from vms.actions.bulk import Answer, Asked, cancel_queued, request_each
-from vms.actions.common import Refused
+from vms.actions.common import ReasonRequired, Refused
 from vms.actions.configuring import configure, revert, waiting_changes
 from vms.actions.console import console_refusal, console_ticket
 from vms.actions.editing import SettingChange, edit
 from vms.actions.hosts import HostTaken, add_host, change_host, check_host, remove_host
 from vms.actions.notices import subscribe
 from vms.actions.policy import set_defaults, set_options, set_policy, set_retention
+from vms.actions.preferences import dismiss_hint, set_preferences, show_hints
+from vms.actions.roles import give_role, take_role
 from vms.actions.steering import cancel, extend, force_now
-from vms.actions.tags import set_tags
+from vms.actions.tags import check_tags, set_tags
 from vms.actions.verdicts import refusal_text, verdict_for
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "Asked",
     "HostTaken",
     "Preview",
+    "ReasonRequired",
     "Refused",
     "SettingChange",
     "add_host",
@@ -42,12 +45,15 @@ __all__ = [
     "cancel_queued",
     "change_host",
     "check_host",
+    "check_tags",
     "configure",
     "console_refusal",
     "console_ticket",
+    "dismiss_hint",
     "edit",
     "extend",
     "force_now",
+    "give_role",
     "power_cycle",
     "power_off",
     "preview",
@@ -65,11 +71,14 @@ __all__ = [
     "set_defaults",
     "set_options",
     "set_policy",
+    "set_preferences",
     "set_retention",
     "set_tags",
+    "show_hints",
     "shut_down",
     "subscribe",
     "suspend",
+    "take_role",
     "verdict_for",
     "waiting_changes",
 ]

@@ -63,6 +63,8 @@ class Code(IntEnum):
     MAIL_SERVER_FAILED = 100031
     CLEANED_UP = 100032
     VM_REMOVE_FAILED = 100033
+    ROLE_GIVEN = 100040
+    ROLE_TAKEN = 100041
 
 
 def record(

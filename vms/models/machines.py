@@ -139,8 +139,13 @@ class VirtualMachine(models.Model):
         return self.name
 
     def get_absolute_url(self) -> str:
-        """Return the address of the list, narrowed down to this VM."""
-        return f"{reverse('vm_list')}?name={self.name}"
+        """Return the address of its page."""
+        return reverse("vm_detail", args=[self.pk])
+
+    @property
+    def reason_tags(self) -> list[str]:
+        """Names of its tags that want a reason for every action. Asks for nothing where the tags were prefetched."""
+        return [tag.name for tag in self.tags.all() if tag.reason_required]
 
     @property
     def disk_list(self) -> tuple[Disk, ...]:
