@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 from uuid import UUID
 
 from django.core.paginator import Page, Paginator
@@ -151,9 +151,11 @@ def vm_board(viewer: Actor, condition: Q, sort: str, page: str | int | None) -> 
         sort: A column, with a leading minus for the other direction; anything else sorts by name.
         page: Its number; anything else is the first or the last page.
     """
-    vms = shown_vms(viewer).filter(condition).select_related("host").prefetch_related("tags")
-    found = _page(vms.order_by(*_order(sort)), page)
-    return VmBoard(found, _rows(found.object_list), strip(viewer))
+    order = _order(sort)
+    found = _page(shown_vms(viewer).filter(condition).order_by(*order), page)
+    # Counted and ordered by an index alone; the rows of this page are all that is read of the table.
+    listed = VirtualMachine.objects.filter(pk__in=cast("QuerySet[VirtualMachine]", found.object_list)).order_by(*order)
+    return VmBoard(found, _rows(listed.select_related("host").prefetch_related("tags")), strip(viewer))
 
 
 def strip(viewer: Actor) -> Strip:
