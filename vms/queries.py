@@ -91,11 +91,17 @@ class VmRow:
 
 @dataclass(frozen=True, slots=True)
 class VmBoard:
-    """The list of VMs: one page of rows, and what is running anywhere."""
+    """The list of VMs: one page of rows, and what is running anywhere.
+
+    Attributes:
+        page: Of the VMs that were found.
+        total: How many there are, found or not.
+    """
 
     page: Page[VirtualMachine]
     rows: list[VmRow]
     strip: Strip
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +157,27 @@ def vm_board(viewer: Actor, condition: Q, sort: str, page: str | int | None) -> 
         sort: A column, with a leading minus for the other direction; anything else sorts by name.
         page: Its number; anything else is the first or the last page.
     """
-    order = _order(sort)
-    found = _page(shown_vms(viewer).filter(condition).order_by(*order), page)
+    shown, order = shown_vms(viewer), _order(sort)
+    # Both by one query: counting alone reads every VM once.
+    counts = shown.aggregate(total=Count("pk"), found=Count("pk", filter=condition) if condition else Count("pk"))
+    paginator = Paginator(shown.filter(condition).order_by(*order), PAGE_SIZE)
+    paginator.count = counts["found"]
+    found = paginator.get_page(page)
     # Counted and ordered by an index alone; the rows of this page are all that is read of the table.
     listed = VirtualMachine.objects.filter(pk__in=cast("QuerySet[VirtualMachine]", found.object_list)).order_by(*order)
-    return VmBoard(found, _rows(listed.select_related("host").prefetch_related("tags")), strip(viewer))
+    rows = _rows(listed.select_related("host").prefetch_related("tags"))
+    return VmBoard(found, rows, strip(viewer), counts["total"])
+
+
+def match_count(viewer: Actor, condition: Q) -> int:
+    """Return how many VMs meet a condition."""
+    return shown_vms(viewer).filter(condition).count()
+
+
+def matching_rows(viewer: Actor, condition: Q, most: int) -> list[VmRow]:
+    """Return the VMs that meet a condition with their newest operations, in the list's order; `most` at most."""
+    vms = shown_vms(viewer).filter(condition).select_related("host").prefetch_related("tags")
+    return _rows(vms[:most])
 
 
 def strip(viewer: Actor) -> Strip:
