@@ -59,3 +59,10 @@ if (dialog) {
     if (event.key === "Enter" && event.target.matches("[data-no-enter] :is(input, select)")) event.preventDefault();
   });
 }
+
+// A link that is said to be a button is pressed with Space, too.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== " " || !event.target.matches?.('a[role="button"]')) return;
+  event.preventDefault();
+  event.target.click();
+});

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 #: Moves focus over everything that takes it by Tab, and returns what looks the same with and without.
 _WITHOUT_FOCUS = """() => {
@@ -36,12 +38,14 @@ _TOO_WIDE = """() => [".pf-v6-c-page__main", ".pf-v6-c-modal-box__body"]
   .filter((each) => each.checkVisibility() && each.scrollWidth > each.clientWidth)
   .map((each) => `${each.className || each.tagName}: ${each.scrollWidth} > ${each.clientWidth}`)"""
 
+_UNTIL_IT_IS = "async (width) => { while (innerWidth !== width) await new Promise(requestAnimationFrame); }"
+
 _axe = Axe()
 
 
 def settled(page: Page) -> None:
     """Wait until the page is drawn in the colours of its theme."""
-    page.wait_for_function("!document.documentElement.matches('.portal-theme-changes')")
+    expect(page.locator("html")).not_to_have_class(re.compile("portal-theme-changes"))
 
 
 def accessibility(page: Page) -> list[str]:
@@ -61,7 +65,7 @@ def width(page: Page, pixels: int) -> list[str]:
     size = page.viewport_size
     assert size is not None
     page.set_viewport_size({"width": pixels, "height": size["height"]})
-    page.wait_for_function("pixels => innerWidth === pixels", arg=pixels)
+    page.evaluate(_UNTIL_IT_IS, pixels)
     found = [f"at {pixels} px: {each}" for each in page.evaluate(_TOO_WIDE)]
     page.set_viewport_size(size)
     return found

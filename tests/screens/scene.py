@@ -33,6 +33,7 @@ LONG_NAME = "customer-portal-frontend-production-eu-central-1-replica-0002"
 _GIB = 1 << 30
 _URI = "qemu+ssh://root@kvm3.example.org/system"
 _REFUSED = "Cannot recv data: root@kvm3.example.org: Permission denied (publickey).: Connection reset by peer"
+_OTHER_OUTCOMES = [outcome for outcome in Outcome if outcome not in (Outcome.FORCED, Outcome.FAILED)]
 _TAGS = ("production", "web", "database", "customer-facing", "pci-dss", "backed-up-nightly", "eu-central")
 
 
@@ -45,6 +46,7 @@ class Scene:
     checks: dict[str, HostCheck]
     vms: dict[str, VirtualMachine]
     running: Operation
+    queued: Operation
     forced: Operation
     failed: Operation
     bulk: Bulk
@@ -65,17 +67,17 @@ def build(host: Host, make_vm: MakeVm, make_operation: MakeOperation, ada: User)
         reason="quarterly report",
         correlation_id=_correlation(2),
     )
-    for number, outcome in enumerate((Outcome.CLEAN_AGENT, Outcome.CLEAN_ACPI, Outcome.GAVE_UP), start=3):
-        make_operation(vms["mail"], Action.REBOOT, outcome=outcome, correlation_id=_correlation(number))
+    for number, outcome in enumerate(_OTHER_OUTCOMES, start=10):
+        make_operation(vms["mail"], outcome=outcome, correlation_id=_correlation(number))
     running = make_operation(vms["db01"], reason="security update of the kernel", correlation_id=_correlation(1))
     running.steps.create(
         number=1, kind=StepKind.PREPARE, at=running.created_at, answered_at=running.created_at, ok=True
     )
     assert running.asked_at is not None
     running.steps.create(number=2, kind=StepKind.ASK_AGENT, at=running.asked_at, answered_at=running.asked_at, ok=True)
-    bulk = _bulk(vms, make_operation)
+    bulk, queued = _bulk(vms, make_operation)
     _events(ada, vms, running, forced, failed)
-    return Scene(host, away, _checks(), vms, running, forced, failed, bulk)
+    return Scene(host, away, _checks(), vms, running, queued, forced, failed, bulk)
 
 
 def _correlation(number: int) -> str:
@@ -105,6 +107,11 @@ def _vms(host: Host, away: Host, make_vm: MakeVm) -> dict[str, VirtualMachine]:
         make_vm("staging", VmStatus.PAUSED),
         make_vm("desktop", VmStatus.SUSPENDED, managed_save=True),
         make_vm("archive", VmStatus.NOT_RESPONDING, host=away),
+        make_vm("nightly", VmStatus.WAIT_FOR_LAUNCH),
+        make_vm("old-intranet", VmStatus.GONE),
+        make_vm("replica", VmStatus.MIGRATING, run_once=True),
+        make_vm("shop", VmStatus.POWERING_DOWN, change_waits=True),
+        make_vm("wiki", VmStatus.UNKNOWN),
         make_vm("batch01", VmStatus.REBOOT_IN_PROGRESS),
         make_vm("batch02"),
         make_vm("batch03"),
@@ -169,14 +176,14 @@ def _forced(vm: VirtualMachine, make_operation: MakeOperation) -> Operation:
     return operation
 
 
-def _bulk(vms: dict[str, VirtualMachine], make_operation: MakeOperation) -> Bulk:
+def _bulk(vms: dict[str, VirtualMachine], make_operation: MakeOperation) -> tuple[Bulk, Operation]:
     names = ("batch01", "batch02", "batch03")
     bulk = Bulk.objects.create(
         action=Action.REBOOT, asked_for=4, cap=1, actor_name="ada", reason="patches", correlation_id=_correlation(9)
     )
     for position, name in enumerate(names):
         queued = position > 0
-        make_operation(
+        operation = make_operation(
             vms[name],
             stage=Stage.QUEUED if queued else Stage.WAITING,
             bulk=bulk,
@@ -186,7 +193,7 @@ def _bulk(vms: dict[str, VirtualMachine], make_operation: MakeOperation) -> Bulk
             **({"asked_at": None, "deadline_at": None} if queued else {}),
         )
     BulkRefusal.objects.create(bulk=bulk, vm=vms["legacy"], position=3, reason="Cannot reboot legacy: it is Down.")
-    return bulk
+    return bulk, operation
 
 
 def _events(

@@ -13,8 +13,9 @@ from typing import Literal
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
-from tests.screens.scene import LONG_NAME, Scene
+from tests.screens.scene import LONG_NAME, NOW, Scene
 from vms.domain.power import Action
+from vms.models import Host, VirtualMachine
 
 Step = Callable[[Page, Scene], None]
 
@@ -27,7 +28,8 @@ class Screen:
         name: Of its pictures, too.
         address: Where it is found.
         step: What is done there to bring it up, and to wait until it is.
-        person: Who looks: an administrator, somebody who was given nothing, or nobody who is logged in.
+        person: Who looks: an administrator, somebody who may see VMs of which there are none, somebody who was given
+            nothing, or nobody who is logged in.
         shows: What has to be visible before anything is done.
         status: What the server answers.
     """
@@ -35,7 +37,7 @@ class Screen:
     name: str
     address: Callable[[Scene], str]
     step: Step | None = None
-    person: Literal["admin", "outsider", "nobody"] = "admin"
+    person: Literal["admin", "newcomer", "outsider", "nobody"] = "admin"
     shows: str = "#main h1"
     status: int = 200
 
@@ -159,6 +161,30 @@ def expired(page: Page, _scene: Scene) -> None:
     expect(page.locator("[data-message]")).to_be_visible()
 
 
+def no_address(page: Page, _scene: Scene) -> None:
+    """Ask for mail without saying where to."""
+    page.locator("#main [type=checkbox]").first.check()
+    page.locator("#main button[type=submit]").first.click()
+    expect(page.locator("[data-error-summary]")).to_be_visible()
+
+
+def too_late(page: Page, scene: Scene) -> None:
+    """Cancel an operation that has ended."""
+    page.evaluate(
+        "address => htmx.ajax('POST', address, '#dialog-content')",
+        reverse("operation_cancel", args=[scene.forced.pk]),
+    )
+    expect(page.locator("#operation_refused")).to_be_visible()
+
+
+def emptied(page: Page, _scene: Scene) -> None:
+    """Take all hosts off the portal, and look again."""
+    VirtualMachine.objects.update(removed_at=NOW)
+    Host.objects.update(removed_at=NOW)
+    page.reload()
+    expect(page.locator(".pf-v6-c-empty-state")).to_be_visible()
+
+
 def wrong_password(page: Page, _scene: Scene) -> None:
     """Change the password to one that is too short."""
     page.locator("#id_old_password").fill("a password")
@@ -195,6 +221,7 @@ SCREENS = (
     Screen("vms-menu", LIST, menu_of("web01")),
     Screen("vms-no-match", at("vm_list", query="?filter=name%3Dnothing*")),
     Screen("vms-filter-wrong", at("vm_list", query="?filter=colour%3Dred")),
+    Screen("vms-none-given", LIST, person="newcomer"),
     Screen("vms-connection-lost", LIST, banner("#connection-banner")),
     Screen("vms-stream-lost", LIST, banner("#stream-banner")),
     Screen("vms-toasts", LIST, toasts),
@@ -211,20 +238,30 @@ SCREENS = (
     Screen("dialog-remove", LIST, dialog(action(Action.REMOVE, "legacy"))),
     Screen("dialog-edit", LIST, dialog(of_vm("vm_edit", "web01"))),
     Screen("dialog-edit-mistake", LIST, dialog(of_vm("vm_edit", "web01"), sent("#id_memory", "2 GB", "#vm_edit_save"))),
+    Screen(
+        "dialog-edit-stateless",
+        LIST,
+        dialog(of_vm("vm_edit", "mail"), lambda page: page.locator("#dialog #id_stateless").check()),
+    ),
+    Screen("dialog-refused", LIST, too_late),
     Screen("dialog-run-once", LIST, dialog(run_once, unfolded("#vm_run_once_kernel summary"))),
     Screen("dialog-pending", LIST, dialog(of_vm("vm_pending", LONG_NAME))),
     Screen("page-of-a-dialog", of_vm("vm_edit", "web01"), shows="#dialog-title"),
     # Operations and events
     Screen("operations", at("operation_list")),
+    Screen("operations-none", at("operation_list"), person="newcomer"),
     Screen("operations-no-match", at("operation_list", query="?outcome=other_hand")),
     Screen("operation-running", lambda scene: scene.running.get_absolute_url()),
+    Screen("operation-queued", lambda scene: scene.queued.get_absolute_url()),
     Screen("operation-forced", lambda scene: scene.forced.get_absolute_url()),
     Screen("operation-failed", lambda scene: scene.failed.get_absolute_url()),
     Screen("bulk", lambda scene: scene.bulk.get_absolute_url()),
     Screen("events", at("event_list")),
+    Screen("events-none", at("event_list"), person="newcomer"),
     Screen("events-no-match", at("event_list", query="?actor=nobody")),
     # Hosts
     Screen("hosts", HOSTS),
+    Screen("hosts-none-given", HOSTS, person="newcomer"),
     Screen("dialog-host-add", HOSTS, dialog(at("host_add"))),
     Screen("dialog-host-edit", HOSTS, dialog(lambda scene: reverse("host_edit", args=[scene.host.pk]))),
     Screen("dialog-host-remove", HOSTS, dialog(lambda scene: reverse("host_remove", args=[scene.host.pk]))),
@@ -239,6 +276,7 @@ SCREENS = (
     # The portal and oneself
     Screen("portal-defaults", at("portal_defaults")),
     Screen("account", at("account")),
+    Screen("account-mistake", at("account"), no_address),
     Screen("password", at("change_password")),
     Screen("password-mistake", at("change_password"), wrong_password),
     # What goes wrong
@@ -250,4 +288,6 @@ SCREENS = (
     Screen("error-503", at("fails", 503), shows="h1", status=503),
     # Last, because it changes the scene
     Screen("dialog-result", LIST, refused),
+    Screen("vms-no-host", LIST, emptied),
+    Screen("hosts-none", HOSTS, emptied),
 )
