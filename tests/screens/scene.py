@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from tests.support.scene import MakeOperation, MakeVm, configuration, pending
 from vms.domain.observation import Proof
 from vms.domain.operation import Failure, Outcome, Stage, StepKind
+from vms.domain.plan import PlanKind
 from vms.domain.power import Action, VmStatus
 from vms.engine.records import Code, record
 from vms.hypervisor import png
@@ -63,6 +64,9 @@ def build(host: Host, make_vm: MakeVm, make_operation: MakeOperation, ada: User)
         Action.RUN,
         outcome=Outcome.FAILED,
         failure=Failure.START_FAILED,
+        plan={"action": Action.RUN, "steps": [{"kind": PlanKind.START, "after": 0}]},
+        force=None,
+        delay=None,
         failure_detail="internal error: process exited while connecting to monitor: Cannot allocate memory",
         reason="quarterly report",
         correlation_id=_correlation(2),

@@ -165,7 +165,7 @@ def no_address(page: Page, _scene: Scene) -> None:
     """Ask for mail without saying where to."""
     page.locator("#main [type=checkbox]").first.check()
     page.locator("#main button[type=submit]").first.click()
-    expect(page.locator("[data-error-summary]")).to_be_visible()
+    expect(page.locator("[data-error-summary]")).to_be_focused()
 
 
 def too_late(page: Page, scene: Scene) -> None:
@@ -191,7 +191,7 @@ def wrong_password(page: Page, _scene: Scene) -> None:
     page.locator("#id_new_password1").fill("short")
     page.locator("#id_new_password2").fill("shorter")
     page.locator("#main button[type=submit]").click()
-    expect(page.locator("[data-error-summary]")).to_be_visible()
+    expect(page.locator("[data-error-summary]")).to_be_focused()
 
 
 def banner(element: str) -> Step:
