@@ -17,6 +17,7 @@ from vms.domain.operation import Failure, Outcome, Stage, StepKind
 from vms.domain.plan import Consequence, PlanKind
 from vms.domain.policy import Option, Origin
 from vms.domain.power import Action, VmStatus
+from vms.domain.preferences import Theme
 from vms.domain.run_options import RunOptions
 
 STATUS: dict[VmStatus, Promise] = {
@@ -35,6 +36,12 @@ STATUS: dict[VmStatus, Promise] = {
     VmStatus.NOT_RESPONDING: _("Not responding"),
     VmStatus.UNKNOWN: _("Unknown"),
     VmStatus.GONE: _("Gone"),
+}
+
+THEME: dict[Theme, Promise] = {
+    Theme.SYSTEM: _("As the system says"),
+    Theme.LIGHT: _("Light"),
+    Theme.DARK: _("Dark"),
 }
 
 ACTION: dict[Action, Promise] = {
@@ -357,6 +364,9 @@ TAG_ERROR: dict[str, Promise] = {
     "comma": _("A tag has no comma: commas stand between tags."),
     "too_long": _("A tag has at most 50 characters."),
     "too_many": _("A virtual machine has at most 20 tags."),
+    "gives_roles": _(
+        "Roles were given on one of the tags that you add or take off. That needs the permission to give roles."
+    ),
 }
 
 
@@ -373,6 +383,11 @@ def _choices(labels: Mapping[Any, Promise]) -> Choices:
 def status_choices() -> Choices:
     """Choices of a VM's status."""
     return _choices(STATUS)
+
+
+def theme_choices() -> Choices:
+    """Choices of the theme."""
+    return _choices(THEME)
 
 
 def action_choices() -> Choices:

@@ -5,5 +5,6 @@ import "./live.js";
 import "./menu.js";
 import "./nav.js";
 import "./policy.js";
+import "./search.js";
 import "./selection.js";
 import "./toast.js";

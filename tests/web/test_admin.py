@@ -37,6 +37,7 @@ MODELS = (
     "host",
     "virtualmachine",
     "tag",
+    "preference",
     "subscription",
     "mail",
     "bulk",

@@ -19,14 +19,15 @@ from vms.actions.asking import (
     suspend,
 )
 from vms.actions.bulk import Answer, Asked, cancel_queued, request_each
-from vms.actions.common import Refused
+from vms.actions.common import ReasonRequired, Refused
 from vms.actions.configuring import configure, revert, waiting_changes
 from vms.actions.editing import SettingChange, edit
 from vms.actions.hosts import HostTaken, add_host, change_host, check_host, remove_host
 from vms.actions.notices import subscribe
 from vms.actions.policy import set_defaults, set_options, set_policy, set_retention
+from vms.actions.preferences import dismiss_hint, set_preferences, show_hints
 from vms.actions.steering import cancel, extend, force_now
-from vms.actions.tags import set_tags
+from vms.actions.tags import check_tags, set_tags
 from vms.actions.verdicts import refusal_text, verdict_for
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Asked",
     "HostTaken",
     "Preview",
+    "ReasonRequired",
     "Refused",
     "SettingChange",
     "add_host",
@@ -41,7 +43,9 @@ __all__ = [
     "cancel_queued",
     "change_host",
     "check_host",
+    "check_tags",
     "configure",
+    "dismiss_hint",
     "edit",
     "extend",
     "force_now",
@@ -62,8 +66,10 @@ __all__ = [
     "set_defaults",
     "set_options",
     "set_policy",
+    "set_preferences",
     "set_retention",
     "set_tags",
+    "show_hints",
     "shut_down",
     "subscribe",
     "suspend",

@@ -12,6 +12,7 @@ from vms.models.hosts import Host, HostCheck, HostQuerySet
 from vms.models.machines import ConfigurationChange, ConfigurationChangeQuerySet, VirtualMachine
 from vms.models.notices import Mail, Subscription
 from vms.models.operations import SCREEN_LIMIT, Operation, OperationQuerySet, OperationScreen, OperationStep
+from vms.models.preferences import Preference
 from vms.models.roles import Assignment, Role
 from vms.models.tags import Tag
 
@@ -33,6 +34,7 @@ __all__ = [
     "OperationScreen",
     "OperationStep",
     "PortalDefaults",
+    "Preference",
     "Role",
     "Subscription",
     "Tag",

@@ -143,6 +143,11 @@ class VirtualMachine(models.Model):
         return f"{reverse('vm_list')}?name={self.name}"
 
     @property
+    def reason_tags(self) -> list[str]:
+        """Names of its tags that want a reason for every action. Asks for nothing where the tags were prefetched."""
+        return [tag.name for tag in self.tags.all() if tag.reason_required]
+
+    @property
     def disk_list(self) -> tuple[Disk, ...]:
         """Its disks, as the domain layer sees them."""
         return tuple(Disk.of(disk) for disk in self.disks)

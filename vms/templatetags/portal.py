@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from vms import host_words, labels, permissions
+from vms.domain import search
 from vms.domain.configuration import Part
 from vms.domain.disks import Kept
 from vms.domain.observation import Proof
@@ -130,6 +131,18 @@ def proof_short(proof: Proof) -> str:
 def whole_seconds(seconds: float) -> str:
     """Write a duration in the whole seconds that are enough for it."""
     return _("%(seconds)s s") % {"seconds": math.ceil(seconds)}
+
+
+@register.filter
+def beyond(count: int, limit: int) -> int:
+    """Return how many are beyond a limit."""
+    return max(0, count - limit)
+
+
+@register.filter
+def tag_term(name: str) -> str:
+    """Return what is typed into the list's filter to find the VMs with a tag."""
+    return search.term("tag", name)
 
 
 @register.filter

@@ -31,7 +31,7 @@ ICONS: dict[Action, str] = {
     Action.RESUME: "run",
     Action.REMOVE: "remove",
 }
-#: Done at once, without a dialog: nothing is lost by them.
+#: Done at once, without a dialog, where no tag wants a reason: nothing is lost by them.
 UNASKED = frozenset({Action.RUN, Action.RESUME})
 #: The toolbar's controls, left to right, in groups. Reboot stands between the stop and the console buttons.
 _TOOLBAR: tuple[tuple[Action | str, ...], ...] = (
@@ -93,17 +93,29 @@ class Control:
         return self.key in _DIALOGS
 
 
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """VMs that were selected by a filter: so many that none of them is looked at until an action is confirmed.
+
+    Attributes:
+        why_not: Why nothing can be done to them; "" when it can.
+    """
+
+    count: int
+    why_not: str = ""
+
+
 Groups = list[list[Control]]
 
 
-def toolbar(user: User, rows: Sequence[VmRow]) -> Groups:
+def toolbar(user: User, rows: Sequence[VmRow], unseen: Unseen | None = None) -> Groups:
     """Return the toolbar's controls for the selected VMs."""
-    return _groups(user, rows, _TOOLBAR)
+    return _groups(user, rows, _TOOLBAR, unseen)
 
 
-def toolbar_more(user: User, rows: Sequence[VmRow]) -> Groups:
+def toolbar_more(user: User, rows: Sequence[VmRow], unseen: Unseen | None = None) -> Groups:
     """Return what stands behind the toolbar's ⋮."""
-    return _groups(user, rows, _MORE)
+    return _groups(user, rows, _MORE, unseen)
 
 
 def menu(user: User, row: VmRow) -> Groups:
@@ -111,9 +123,9 @@ def menu(user: User, row: VmRow) -> Groups:
     return _groups(user, [row], _MENU)
 
 
-def toolbar_run(user: User, rows: Sequence[VmRow]) -> Groups:
+def toolbar_run(user: User, rows: Sequence[VmRow], unseen: Unseen | None = None) -> Groups:
     """Return what stands behind the ▾ beside Run."""
-    return _groups(user, rows, _RUN)
+    return _groups(user, rows, _RUN, unseen)
 
 
 def one(user: User, row: VmRow, action: Action) -> Control | None:
@@ -121,8 +133,10 @@ def one(user: User, row: VmRow, action: Action) -> Control | None:
     return _control(user, [row], action) if access_of(user).may(_permission(action), row.vm) else None
 
 
-def _groups(user: User, rows: Sequence[VmRow], layout: tuple[tuple[Action | str, ...], ...]) -> Groups:
-    groups = [[_control(user, rows, name) for name in names if _offered(user, rows, name)] for names in layout]
+def _groups(
+    user: User, rows: Sequence[VmRow], layout: tuple[tuple[Action | str, ...], ...], unseen: Unseen | None = None
+) -> Groups:
+    groups = [[_control(user, rows, name, unseen) for name in names if _offered(user, rows, name)] for names in layout]
     return [group for group in groups if group]
 
 
@@ -144,20 +158,27 @@ def _permission(name: Action | str) -> str:
     }[name]
 
 
-def _control(user: User, rows: Sequence[VmRow], name: Action | str) -> Control:
+def _control(user: User, rows: Sequence[VmRow], name: Action | str, unseen: Unseen | None = None) -> Control:
     if isinstance(name, Action):
+        at_once = name in UNASKED and unseen is None and not any(row.vm.reason_tags for row in rows)
         return Control(
             key=name.value,
             label=_("Run once…") if name is Action.RUN_ONCE else str(labels.ACTION[name]),
             icon=ICONS[name],
             url=reverse("vm_action", args=[name]),
-            method="post" if name in UNASKED else "dialog",
-            why_not=_why_not(user, name, rows),
+            method="post" if at_once else "dialog",
+            why_not=_why_not_unseen(name, unseen) if unseen else _why_not(user, name, rows),
             dangerous=name in LOSING_ACTIONS,
         )
-    url, why_not = _elsewhere(name, rows)
+    url, why_not = ("", _("Select one virtual machine only.")) if unseen else _elsewhere(name, rows)
     method = "dialog" if name in _DIALOGS else "get"
     return Control(name, str(_LABELS[name]), _ICONS[name], url, method, why_not)
+
+
+def _why_not_unseen(action: Action, unseen: Unseen) -> str:
+    if action is Action.RUN_ONCE:
+        return _("Select one virtual machine only.")
+    return unseen.why_not
 
 
 def _why_not(user: User, action: Action, rows: Sequence[VmRow]) -> str:

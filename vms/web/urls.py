@@ -5,7 +5,20 @@ from __future__ import annotations
 from django.urls import path, register_converter
 
 from vms.domain.power import Action
-from vms.web import account, bulk, event, host, learned, operation, vm_action, vm_edit, vm_list, vm_pending, vm_run_once
+from vms.web import (
+    account,
+    bulk,
+    event,
+    host,
+    learned,
+    operation,
+    preferences,
+    vm_action,
+    vm_edit,
+    vm_list,
+    vm_pending,
+    vm_run_once,
+)
 
 
 class ActionConverter:
@@ -41,6 +54,7 @@ urlpatterns = [
     path("vms/<action:action>/plan/", vm_action.vm_action_plan, name="vm_action_plan"),
     path("defaults/", vm_edit.portal_defaults, name="portal_defaults"),
     path("account/", account.account, name="account"),
+    path("account/preferences/", preferences.preferences, name="preferences"),
     path("account/password/", account.ChangePassword.as_view(), name="change_password"),
     path("operations/", operation.operation_list, name="operation_list"),
     path("operations/table/", operation.operation_table, name="operation_table"),
