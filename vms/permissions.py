@@ -25,6 +25,7 @@ VIEW_HOSTS = "vms.view_host"
 ADD_HOST = "vms.add_host"
 CHANGE_HOST = "vms.change_host"
 REMOVE_HOST = "vms.delete_host"
+GIVE_ROLES = "vms.add_assignment"
 
 #: The permission that each action needs. Resume is Run for a VM that still has its memory.
 ACTION_PERMISSION: dict[Action, str] = {
@@ -104,6 +105,11 @@ def may_use_console(user: Actor, vm: VirtualMachine) -> bool:
 def may_change_defaults(user: Actor) -> bool:
     """Say whether `user` may change the portal's default policy."""
     return _has(user, CHANGE_DEFAULTS)
+
+
+def may_give_roles(user: Actor) -> bool:
+    """Say whether `user` may give roles to people, and take them back."""
+    return _has(user, GIVE_ROLES)
 
 
 def may_add_host(user: Actor) -> bool:

@@ -27,7 +27,7 @@ from vms.actions.notices import subscribe
 from vms.actions.policy import set_defaults, set_options, set_policy, set_retention
 from vms.actions.preferences import dismiss_hint, set_preferences, show_hints
 from vms.actions.steering import cancel, extend, force_now
-from vms.actions.tags import set_tags
+from vms.actions.tags import check_tags, set_tags
 from vms.actions.verdicts import refusal_text, verdict_for
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "cancel_queued",
     "change_host",
     "check_host",
+    "check_tags",
     "configure",
     "dismiss_hint",
     "edit",
