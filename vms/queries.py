@@ -12,10 +12,11 @@ from datetime import timedelta
 from typing import TypeVar, cast
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.core.paginator import Page, Paginator
 from django.db.models import Count, Exists, F, Max, Model, OuterRef, Prefetch, Q, QuerySet, Subquery, Window
 from django.db.models.expressions import OrderBy
-from django.db.models.functions import Coalesce, RowNumber
+from django.db.models.functions import Coalesce, Lower, RowNumber
 from django.utils import timezone
 
 from vms import permissions
@@ -24,7 +25,9 @@ from vms.domain.learned import REMEMBERED, Lessons, times
 from vms.domain.observation import Proof
 from vms.domain.operation import STAGES_IN_FLIGHT, Outcome, Stage
 from vms.domain.power import VmStatus
+from vms.engine.records import Code
 from vms.models import (
+    Assignment,
     Bulk,
     BulkRefusal,
     ConfigurationChange,
@@ -35,6 +38,7 @@ from vms.models import (
     OperationQuerySet,
     OperationScreen,
     OperationStep,
+    SecondFactor,
     VirtualMachine,
 )
 from vms.permissions import Actor
@@ -44,6 +48,10 @@ PAGE_SIZE = 50
 STRIP_SIZE = 5
 #: So many that have ended are named there too, for so long.
 STRIP_RECENT, RECENT = 3, timedelta(minutes=10)
+
+#: The Account page lists so many.
+SIGN_INS_SHOWN = 10
+_SIGN_INS = (Code.USER_LOGGED_IN, Code.LOGIN_FAILED, Code.SECOND_FACTOR_REFUSED, Code.RECOVERY_CODE_USED)
 
 #: Outcomes that a row keeps telling until the VM's next operation: what was asked for did not come true.
 TOLD_OUTCOMES = frozenset({Outcome.GAVE_UP, Outcome.FAILED, Outcome.CANCELLED})
@@ -351,6 +359,23 @@ def events(viewer: Actor, condition: Q) -> QuerySet[Event]:
     """Return events with their VM, host and operation, newest first."""
     seen = Event.objects.filter(permissions.where(viewer, permissions.VIEW_EVENTS, "vm__"))
     return seen.filter(condition).select_related("vm", "host", "operation")
+
+
+def sign_ins(viewer: User) -> list[Event]:
+    """Return the last times that somebody logged in as the viewer, or tried to, newest first."""
+    return list(Event.objects.filter(actor=viewer, code__in=_SIGN_INS)[:SIGN_INS_SHOWN])
+
+
+def given_roles(viewer: User) -> list[Assignment]:
+    """Return which roles the viewer has where, of their own or through their groups."""
+    assigned = Assignment.objects.filter(Q(user=viewer) | Q(group__user=viewer)).order_by(Lower("role__name"), "pk")
+    return list(assigned.select_related("role", "group", "host", "tag", "vm"))
+
+
+def two_factor(viewer: User) -> tuple[SecondFactor, int] | None:
+    """Return the viewer's second factor, and how many recovery codes are left; None where they have none."""
+    factor = SecondFactor.objects.filter(user=viewer).annotate(left=Count("user__recovery_codes")).first()
+    return (factor, vars(factor)["left"]) if factor is not None else None
 
 
 def hosts(viewer: Actor) -> QuerySet[Host]:
