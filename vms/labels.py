@@ -19,6 +19,7 @@ from vms.domain.policy import Option, Origin
 from vms.domain.power import Action, VmStatus
 from vms.domain.preferences import Hint, Theme
 from vms.domain.run_options import RunOptions
+from vms.domain.screen import NoScreen
 
 STATUS: dict[VmStatus, Promise] = {
     VmStatus.DOWN: _("Down"),
@@ -367,6 +368,12 @@ ORIGIN: dict[Origin, Promise] = {
     Origin.DEFAULT: _("portal default"),
     Origin.REQUEST: _("this request"),
     Origin.PENDING_CHANGES: _("pending changes must be applied"),
+}
+
+NO_SCREEN: dict[NoScreen, Promise] = {
+    NoScreen.DOWN: _("The virtual machine is down: it has no screen."),
+    NoScreen.HOST_AWAY: _("The host of the virtual machine cannot be reached."),
+    NoScreen.GONE: _("The virtual machine is gone: it is no longer defined on its host."),
 }
 
 KEPT: dict[Kept, Promise] = {

@@ -1,4 +1,5 @@
 // Entry: everything a page of the portal does in the browser. theme.js stands apart, it runs before the first paint.
+import "./console.js";
 import "./countdown.js";
 import "./dialog.js";
 import "./live.js";

@@ -21,6 +21,7 @@ from vms.actions.asking import (
 from vms.actions.bulk import Answer, Asked, cancel_queued, request_each
 from vms.actions.common import ReasonRequired, Refused
 from vms.actions.configuring import configure, revert, waiting_changes
+from vms.actions.console import console_refusal, console_ticket
 from vms.actions.editing import SettingChange, edit
 from vms.actions.hosts import HostTaken, add_host, change_host, check_host, remove_host
 from vms.actions.notices import subscribe
@@ -50,6 +51,8 @@ __all__ = [
     "check_tags",
     "code_is",
     "configure",
+    "console_refusal",
+    "console_ticket",
     "disable_second_factor",
     "dismiss_hint",
     "edit",
