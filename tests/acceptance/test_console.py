@@ -249,10 +249,14 @@ class Screen:
 
     def learn(self) -> None:
         """Compare the screen with the guest's own account of it: each glyph is one character, and each one glyph."""
-        self.type("(echo begin; cat /dev/vcs1; echo end) >/dev/ttyS0")
-        self._guest.wait_said("end")
-        shown = self._guest.serial().partition("begin")[2].lstrip("\r\n")[: 80 * 25]
-        rows = [shown[start : start + 80] for start in range(0, len(shown), 80)]
+        size = 80 * 25
+        self.type("(echo begin; cat /dev/vcs1) >/dev/ttyS0")
+
+        def said() -> str:
+            return self._guest.serial().partition("begin")[2].lstrip("\r\n")
+
+        self._guest.wait(lambda: len(said()) >= size, "the guest tells what it shows", 15)
+        rows = [said()[start : start + 80] for start in range(0, size, 80)]
         last = next(number for number, row in enumerate(rows) if "vcs1" in row)
         cells = wait_until(lambda: self._page.evaluate(CELLS), "the screen can be read")
         for row, text in list(zip(cells, rows, strict=True))[: last + 1]:
