@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.contrib.auth.models import Group, Permission, User
 from django.core.paginator import Page, Paginator
 from django.db.models import Prefetch, Q
 
 from vms import queries
-from vms.models import Assignment, Operation, OperationStep, VirtualMachine
+from vms.domain.usage import drawn
+from vms.models import Assignment, Glimpse, Operation, OperationStep, Sample, VirtualMachine
 from vms.permissions import Actor
 
 #: Each brings its timeline along.
@@ -110,3 +112,18 @@ def verb_names(verbs: Iterable[str]) -> tuple[str, ...]:
     """Return what the portal's permissions among these allow, in words."""
     codenames = [name for app, _, name in (verb.partition(".") for verb in verbs) if app == "vms"]
     return _names(_OURS.filter(codename__in=codenames))
+
+
+def samples(vm: VirtualMachine, since: datetime, resolution: int) -> list[Sample]:
+    """Return what a VM used since a moment, oldest first: samples of one resolution, and finer ones for the end."""
+    found = Sample.objects.filter(vm=vm, resolution__lte=resolution, at__gte=since)
+    return drawn(found, resolution)
+
+
+def screen(vm: VirtualMachine) -> Glimpse:
+    """Return the picture of a VM's screen that was taken last.
+
+    Raises:
+        Glimpse.DoesNotExist: There is none.
+    """
+    return Glimpse.objects.get(vm=vm, kind=Glimpse.Kind.SCREEN, taken_at__isnull=False)

@@ -23,6 +23,7 @@ from vms.actions.common import Refused
 from vms.actions.configuring import configure, revert, waiting_changes
 from vms.actions.editing import SettingChange, edit
 from vms.actions.hosts import HostTaken, add_host, change_host, check_host, remove_host
+from vms.actions.looking import look
 from vms.actions.notices import subscribe
 from vms.actions.policy import set_defaults, set_options, set_policy, set_retention
 from vms.actions.roles import give_role, take_role
@@ -47,6 +48,7 @@ __all__ = [
     "extend",
     "force_now",
     "give_role",
+    "look",
     "power_cycle",
     "power_off",
     "preview",

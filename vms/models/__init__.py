@@ -13,6 +13,7 @@ from vms.models.machines import ConfigurationChange, ConfigurationChangeQuerySet
 from vms.models.notices import Mail, Subscription
 from vms.models.operations import SCREEN_LIMIT, Operation, OperationQuerySet, OperationScreen, OperationStep
 from vms.models.roles import Assignment, Role
+from vms.models.samples import Glimpse, Sample
 from vms.models.tags import Tag
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "ConfigurationChangeQuerySet",
     "Event",
     "EventQuerySet",
+    "Glimpse",
     "Host",
     "HostCheck",
     "HostQuerySet",
@@ -34,6 +36,7 @@ __all__ = [
     "OperationStep",
     "PortalDefaults",
     "Role",
+    "Sample",
     "Subscription",
     "Tag",
     "VirtualMachine",
