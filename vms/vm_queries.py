@@ -20,7 +20,9 @@ from vms.permissions import Actor
 
 #: Each brings its timeline along.
 _OPERATIONS_A_PAGE = 10
-_OURS = Permission.objects.filter(content_type__app_label="vms").order_by("name")
+#: What permissions on a VM are about; the others of the portal's say nothing of one.
+_ABOUT_VMS = ("virtualmachine", "operation", "event", "assignment")
+_OURS = Permission.objects.filter(content_type__app_label="vms", content_type__model__in=_ABOUT_VMS).order_by("name")
 
 
 def operation_page(viewer: Actor, vm: VirtualMachine, page: str | int | None) -> Page[Operation]:
@@ -87,20 +89,12 @@ def _distance(assignment: Assignment) -> tuple[int, int]:
 
 def _of_django() -> Iterable[Grant]:
     """Yield those who have permissions on the whole portal without any role."""
-    ours = {"permissions__content_type__app_label": "vms"}
-    for group in (
-        Group.objects.filter(**ours)
-        .distinct()
-        .order_by("name")
-        .prefetch_related(Prefetch("permissions", _OURS, to_attr="ours"))
-    ):
+    groups = Group.objects.filter(permissions__in=_OURS.order_by()).distinct().order_by("name")
+    for group in groups.prefetch_related(Prefetch("permissions", _OURS, to_attr="ours")):
         yield Grant(group, None, _names(vars(group)["ours"]))
-    people = User.objects.filter(
-        Q(is_superuser=True) | Q(user_permissions__content_type__app_label="vms"), is_active=True
-    )
-    for person in (
-        people.distinct().order_by("username").prefetch_related(Prefetch("user_permissions", _OURS, to_attr="ours"))
-    ):
+    somehow = Q(is_superuser=True) | Q(user_permissions__in=_OURS.order_by())
+    people = User.objects.filter(somehow, is_active=True).distinct().order_by("username")
+    for person in people.prefetch_related(Prefetch("user_permissions", _OURS, to_attr="ours")):
         yield Grant(person, None, () if person.is_superuser else _names(vars(person)["ours"]))
 
 

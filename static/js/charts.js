@@ -7,6 +7,10 @@ import uPlot from "../vendor/uplot/uPlot.esm.min.js";
 const EVERY_S = 10;
 const HEIGHT = 150;
 const GAP = 16;
+const X_AXIS = 28;
+const Y_AXIS = 72;
+// Steps of a scale in bytes: powers of two, so that its marks are round numbers.
+const POWERS = Array.from({ length: 60 }, (_none, power) => 2 ** power);
 const UNITS = ["B", "KB", "MB", "GB", "TB", "PB"];
 const area = document.getElementById("vm_charts");
 const charts = new Map(); // figure -> its uPlot
@@ -37,7 +41,7 @@ function top(figure, values) {
   return Math.max(1024, ...known) * (most ? 1 : 1.1);
 }
 
-function make(figure, data, values) {
+function make(figure, data) {
   const write = WRITE[figure.dataset.kind];
   const axis = { stroke: colour("--portal-chart-text"), grid: { stroke: colour("--portal-chart-grid"), width: 1 }, ticks: { show: false } };
   const font = `12px ${getComputedStyle(area).fontFamily}`;
@@ -57,10 +61,17 @@ function make(figure, data, values) {
     cursor: { drag: { x: false, y: false } },
     scales: { x: { time: true, range: () => [drawn.from, drawn.to] }, y: { range: () => [0, top(figure, drawn.values)] } },
     axes: [
-      { ...axis, font, space: 70, values: (_chart, splits) => splits.map(clock) },
-      { ...axis, font, size: 72, space: 36, values: (_chart, splits) => splits.map(write) },
+      { ...axis, font, size: X_AXIS, space: 70, values: (_chart, splits) => splits.map(clock) },
+      {
+        ...axis,
+        font,
+        size: Y_AXIS,
+        space: 36,
+        incrs: figure.dataset.kind === "percent" ? [0.25, 0.5] : POWERS,
+        values: (_chart, splits) => splits.map(write),
+      },
     ],
-    series: [{ label: "", value: (_chart, at) => (at ? new Date(1000 * at).toLocaleTimeString() : "") }, ...series],
+    series: [{ label: area.dataset.time, value: (_chart, at) => (at ? new Date(1000 * at).toLocaleTimeString() : "") }, ...series],
   };
   return new uPlot(options, data, figure);
 }
@@ -74,7 +85,7 @@ function draw() {
     if (figure.hidden) continue;
     const data = [drawn.at, ...names.map((name) => drawn.values[name])];
     if (charts.has(figure)) charts.get(figure).setData(data);
-    else charts.set(figure, make(figure, data, drawn.values));
+    else charts.set(figure, make(figure, data));
   }
 }
 
