@@ -392,6 +392,9 @@ TAG_ERROR: dict[str, Promise] = {
     "comma": _("A tag has no comma: commas stand between tags."),
     "too_long": _("A tag has at most 50 characters."),
     "too_many": _("A virtual machine has at most 20 tags."),
+    "gives_roles": _(
+        "Roles were given on one of the tags that you add or take off. That needs the permission to give roles."
+    ),
 }
 
 

@@ -14,11 +14,13 @@ from vms.models.notices import Mail, Subscription
 from vms.models.operations import SCREEN_LIMIT, Operation, OperationQuerySet, OperationScreen, OperationStep
 from vms.models.preferences import Preference
 from vms.models.roles import Assignment, Role
+from vms.models.signing_in import Attempts, RecoveryCode, SecondFactor
 from vms.models.tags import Tag
 
 __all__ = [
     "SCREEN_LIMIT",
     "Assignment",
+    "Attempts",
     "Bulk",
     "BulkRefusal",
     "ConfigurationChange",
@@ -35,7 +37,9 @@ __all__ = [
     "OperationStep",
     "PortalDefaults",
     "Preference",
+    "RecoveryCode",
     "Role",
+    "SecondFactor",
     "Subscription",
     "Tag",
     "VirtualMachine",

@@ -49,6 +49,8 @@ _MORE: tuple[tuple[Action | str, ...], ...] = (
     (Action.POWER_CYCLE,),
     (Action.REMOVE,),
 )
+#: The same on the page of one VM, which has tabs for the rest.
+_PAGE_MORE: tuple[tuple[Action | str, ...], ...] = ((Action.RESUME,), (Action.POWER_CYCLE,), (Action.REMOVE,))
 _MENU: tuple[tuple[Action | str, ...], ...] = (
     (Action.RUN, Action.RUN_ONCE, Action.RESUME, Action.SUSPEND, Action.SHUT_DOWN, Action.REBOOT),
     ("console", "edit", "pending"),
@@ -122,6 +124,11 @@ def toolbar(user: User, rows: Sequence[VmRow], unseen: Unseen | None = None) -> 
 def toolbar_more(user: User, rows: Sequence[VmRow], unseen: Unseen | None = None) -> Groups:
     """Return what stands behind the toolbar's ⋮."""
     return _groups(user, rows, _MORE, unseen)
+
+
+def page_more(user: User, row: VmRow) -> Groups:
+    """Return what stands behind the ⋮ of the toolbar on a VM's own page."""
+    return _groups(user, [row], _PAGE_MORE)
 
 
 def menu(user: User, row: VmRow) -> Groups:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -189,9 +190,14 @@ def _not_all(request: Request, action: Action, asked: Asked, chosen: Selection) 
 
 
 def _changed_rows(request: Request, asked: Asked, chosen: Selection) -> list[VmRow]:
-    """Return the rows that the answer puts in their places; none where most of them are on no page now."""
+    """Return the rows that the answer puts in their places; none where most of them are on no page now.
+
+    No page but the list has any.
+    """
+    asking = request.htmx.current_url_abs_path
+    elsewhere = asking is not None and urlsplit(asking).path != reverse("vm_list")
     ids = [operation.vm_id for operation in asked.accepted]
-    return queries.vm_rows(request.user, ids) if ids and chosen.match is None else []
+    return queries.vm_rows(request.user, ids) if ids and chosen.match is None and not elsewhere else []
 
 
 def _in_words(action: Action, asked: Asked) -> str:
