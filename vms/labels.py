@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from vms.domain.configuration import BootDevice, Part
@@ -54,6 +54,19 @@ ACTION: dict[Action, Promise] = {
     Action.SUSPEND: _("Suspend"),
     Action.RESUME: _("Resume"),
     Action.REMOVE: _("Remove"),
+}
+
+#: The same within a sentence: "Cannot reboot …", "a reboot asked for by …".
+ACTION_WITHIN: dict[Action, Promise] = {
+    Action.RUN: pgettext_lazy("within a sentence", "run"),
+    Action.RUN_ONCE: pgettext_lazy("within a sentence", "run once"),
+    Action.SHUT_DOWN: pgettext_lazy("within a sentence", "shut down"),
+    Action.POWER_OFF: pgettext_lazy("within a sentence", "power off"),
+    Action.REBOOT: pgettext_lazy("within a sentence", "reboot"),
+    Action.POWER_CYCLE: pgettext_lazy("within a sentence", "power cycle"),
+    Action.SUSPEND: pgettext_lazy("within a sentence", "suspend"),
+    Action.RESUME: pgettext_lazy("within a sentence", "resume"),
+    Action.REMOVE: pgettext_lazy("within a sentence", "remove"),
 }
 
 STAGE: dict[Stage, Promise] = {
