@@ -379,9 +379,10 @@ class EventAdmin(OfVms):
 
 @admin.register(Tag)
 class TagAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Tags can be renamed and removed; they are put on VMs where VMs are edited."""
+    """Tags can be renamed and removed, and want a reason for actions; they are put on VMs where VMs are edited."""
 
-    list_display = ("name", "vm_count")
+    list_display = ("name", "reason_required", "vm_count")
+    list_filter = ("reason_required",)
     search_fields = ("name",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Tag]:

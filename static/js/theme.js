@@ -18,7 +18,11 @@
   function apply() {
     const chosen = choice();
     const dark = chosen === "dark" || (chosen === "system" && systemDark.matches);
+    root.classList.add("portal-theme-changes");
     root.classList.toggle("pf-v6-theme-dark", dark);
+    requestAnimationFrame(() => requestAnimationFrame(() => root.classList.remove("portal-theme-changes")));
+    const frame = document.querySelector('meta[name="theme-color"]');
+    if (frame) frame.content = dark ? frame.dataset.dark : frame.dataset.light;
     for (const button of document.querySelectorAll("[data-theme-toggle]")) {
       button.setAttribute("aria-label", button.getAttribute(`data-label-${chosen}`));
       button.title = button.getAttribute(`data-label-${chosen}`);

@@ -105,7 +105,17 @@ def test_every_word_of_the_pages_comes_from_the_catalogues(
     addresses = [reverse(name) for name in plain + own]
     addresses += [reverse("operation_detail", args=[operation.pk]) for operation in (running, ended)]
     addresses += [reverse(name, args=[host.pk]) for name in ("host_edit", "host_remove")]
-    addresses += [reverse(name, args=[up.pk]) for name in ("vm_menu", "vm_edit", "vm_pending")]
+    tabs = (
+        "vm_detail",
+        "vm_operations",
+        "vm_events",
+        "vm_permissions",
+        "vm_console",
+        "vm_menu",
+        "vm_edit",
+        "vm_pending",
+    )
+    addresses += [reverse(name, args=[up.pk]) for name in tabs]
     addresses += [f"{reverse('vm_toolbar')}?vm={up.pk}", f"{reverse('vm_run_once')}?vm={down.pk}"]
     asked = set(Action) - {Action.RUN_ONCE}
     addresses += [f"{reverse('vm_action', args=[action])}?vm={up.pk}&vm={rebooting.pk}" for action in asked]

@@ -19,13 +19,15 @@ from vms.actions.asking import (
     suspend,
 )
 from vms.actions.bulk import Answer, Asked, cancel_queued, request_each
-from vms.actions.common import Refused
+from vms.actions.common import ReasonRequired, Refused
 from vms.actions.configuring import configure, revert, waiting_changes
+from vms.actions.console import console_refusal, console_ticket
 from vms.actions.editing import SettingChange, edit
 from vms.actions.hosts import HostTaken, add_host, change_host, check_host, remove_host
 from vms.actions.notices import subscribe
 from vms.actions.policy import set_defaults, set_options, set_policy, set_retention
 from vms.actions.preferences import dismiss_hint, set_name, set_preferences, show_hints
+from vms.actions.roles import give_role, take_role
 from vms.actions.second_factor import disable_second_factor, enable_second_factor, renew_recovery_codes
 from vms.actions.signing_in import TooSoon, code_is, end_other_sessions, needs_code, password_is, person_of
 from vms.actions.steering import cancel, extend, force_now
@@ -37,6 +39,7 @@ __all__ = [
     "Asked",
     "HostTaken",
     "Preview",
+    "ReasonRequired",
     "Refused",
     "SettingChange",
     "TooSoon",
@@ -48,6 +51,8 @@ __all__ = [
     "check_tags",
     "code_is",
     "configure",
+    "console_refusal",
+    "console_ticket",
     "disable_second_factor",
     "dismiss_hint",
     "edit",
@@ -55,6 +60,7 @@ __all__ = [
     "end_other_sessions",
     "extend",
     "force_now",
+    "give_role",
     "needs_code",
     "password_is",
     "person_of",
@@ -84,6 +90,7 @@ __all__ = [
     "shut_down",
     "subscribe",
     "suspend",
+    "take_role",
     "verdict_for",
     "waiting_changes",
 ]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from vms import labels
 from vms.domain.observation import DomainState
@@ -23,6 +26,16 @@ def refusal_text(action: Action, vm: VirtualMachine, verdict: Verdict, active: O
         "vm": vm.name,
         "status": labels.STATUS[VmStatus(vm.status)],
     }
+
+
+def reason_text(vm: VirtualMachine, tags: Sequence[str]) -> str:
+    """Say in words that a reason has to be given, because of these tags."""
+    sentence = ngettext(
+        "%(vm)s was left alone: its tag %(tags)s wants a reason for every action. Say why, and ask again.",
+        "%(vm)s was left alone: its tags %(tags)s want a reason for every action. Say why, and ask again.",
+        len(tags),
+    )
+    return sentence % {"vm": vm.name, "tags": ", ".join(f"“{tag}”" for tag in tags)}
 
 
 def _in_flight_text(action: Action, vm: VirtualMachine, active: Operation) -> str:

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("auth", "0012_alter_user_first_name_max_length"),
-        ("vms", "0013_preferences"),
+        ("vms", "0016_operation_ended_at"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
