@@ -12,13 +12,13 @@ from django.contrib.auth.models import Group, Permission, User
 from django.core.paginator import Page, Paginator
 from django.db.models import Prefetch, Q
 
-from vms import queries
+from vms import labels, queries
 from vms.models import Assignment, Operation, OperationStep, VirtualMachine
 from vms.permissions import Actor
 
 #: Each brings its timeline along.
 _OPERATIONS_A_PAGE = 10
-_OURS = Permission.objects.filter(content_type__app_label="vms").order_by("name")
+_OURS = Permission.objects.filter(content_type__app_label="vms").select_related("content_type").order_by("name")
 
 
 def operation_page(viewer: Actor, vm: VirtualMachine, page: str | int | None) -> Page[Operation]:
@@ -103,7 +103,7 @@ def _of_django() -> Iterable[Grant]:
 
 
 def _names(permissions: Iterable[Permission]) -> tuple[str, ...]:
-    return tuple(permission.name for permission in permissions)
+    return tuple(labels.permission(each.codename, each.content_type.name) for each in permissions)
 
 
 def verb_names(verbs: Iterable[str]) -> tuple[str, ...]:

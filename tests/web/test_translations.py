@@ -32,7 +32,7 @@ TAGS = re.compile(r"</?\w+>")
 
 #: What pages show as it is in every language: names of the scene, ids, units, and words of protocols and filters.
 DATA = re.compile(
-    r"\b(ada|grace|kvm1|web01|db01|old01|root|VM Portal|Administrator|nightly kernel|qemu|system|UTC|[KMGT]iB|"
+    r"\b(ada|grace|kvm1|web01|db01|old01|root|VM Portal|Administrator|Manager|Operator|Viewer|nightly kernel|qemu|system|UTC|[KMGT]iB|"
     r"English|Deutsch|name|web|status=up|pending=yes|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\b"
 )
 #: Attributes that people read or hear.
