@@ -203,6 +203,11 @@ class Instance:
         with self._supervisor() as supervisor:
             supervisor.supervisor.stopProcess(name)
 
+    def start_process(self, name: str) -> None:
+        """Start one process again that was ended for good."""
+        with self._supervisor() as supervisor:
+            supervisor.supervisor.startProcess(name)
+
     def _supervisor(self) -> ServerProxy:
         # Asked often, while a test waits: a supervisorctl for each question would cost more than what is tested.
         return ServerProxy("http://127.0.0.1", SupervisorTransport(serverurl=f"unix://{self._run}/supervisor.sock"))
