@@ -23,7 +23,7 @@ let RFB;
 let rfb; // while a screen is shown
 let busy = false; // an attempt is under way, or a screen is shown
 let finished = false;
-let refused = false; // there is no screen now
+let refused = false; // there is no screen now, as the live part says
 let failures = 0;
 let retry;
 
@@ -68,7 +68,6 @@ async function ticket() {
     const told = await answer.json();
     if (answer.ok) return told.ticket;
     say("waiting", told.detail, root.dataset.waiting);
-    refused = true;
     document.dispatchEvent(new Event("portal:refresh")); // the live part is older than that
   } catch {
     say("waiting", root.dataset.portalAway, root.dataset.waiting);
