@@ -6,11 +6,12 @@ confirmation that the pages show: what it will do, the reason, the one-time over
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Count, QuerySet
@@ -22,6 +23,7 @@ from vms import actions, labels, permissions
 from vms.domain.errors import PolicyError
 from vms.domain.policy import Option, Setting, check_vm_setting
 from vms.domain.power import Action
+from vms.domain.tags import TagError
 from vms.fields import TagsField
 from vms.models import (
     Assignment,
@@ -34,7 +36,9 @@ from vms.models import (
     Operation,
     OperationStep,
     PortalDefaults,
+    Preference,
     Role,
+    SecondFactor,
     Subscription,
     Tag,
     VirtualMachine,
@@ -55,6 +59,25 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody."""
         return False
+
+
+class OfVms(ReadOnly):
+    """Rows that belong to VMs: somebody sees here what they see on the pages."""
+
+    #: What seeing them needs.
+    seen_by: str
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever has the permission on some VM; on which is left to the query."""
+        return permissions.somewhere(request.user, self.seen_by)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Likewise."""
+        return self.has_view_permission(request)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the rows of VMs that this person may see them of."""
+        return super().get_queryset(request).filter(permissions.where(request.user, self.seen_by, "vm__"))
 
 
 @admin.register(Host)
@@ -140,12 +163,22 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("force_power_off", "graceful_delay", *Option)
 
     tags = TagsField()
+    #: Who fills it in.
+    actor: User
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Build it with the VM's tags."""
         super().__init__(*args, **kwargs)
         if self.instance.pk and self.instance.host_id:
-            self.fields["tags"].initial = list(self.instance.tags.values_list("name", flat=True))
+            # In the place of the tags themselves, which Django reads for every field of many.
+            self.initial["tags"] = list(self.instance.tags.values_list("name", flat=True))
+
+    def clean_tags(self) -> tuple[str, ...]:
+        """Refuse tags that this person may not put on."""
+        try:
+            return actions.check_tags(self.actor, self.instance, self.cleaned_data["tags"])
+        except TagError as error:
+            raise ValidationError(str(labels.TAG_ERROR[error.code])) from None
 
     def clean(self) -> dict[str, Any]:
         """Refuse a policy that could not be carried out."""
@@ -209,6 +242,10 @@ class VirtualMachineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Whoever may see a VM."""
         return permissions.may_view(request.user)
 
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """Build the form of this person."""
+        return type("PolicyForm", (super().get_form(request, obj, change, **kwargs),), {"actor": request.user})
+
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Offer the power actions that this person may ask for."""
         return {
@@ -247,7 +284,7 @@ def _asker(action: Action) -> Any:
 
 
 class StepInline(admin.TabularInline):  # type: ignore[type-arg]
-    """An operation's journal."""
+    """An operation's journal: whoever sees the operation sees it."""
 
     model = OperationStep
     fields = ("number", "kind", "target", "at", "answered_at", "ok", "detail", "actor_name")
@@ -255,15 +292,20 @@ class StepInline(admin.TabularInline):  # type: ignore[type-arg]
     can_delete = False
     extra = 0
 
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever came so far."""
+        return True
+
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody."""
         return False
 
 
 @admin.register(Operation)
-class OperationAdmin(ReadOnly):
+class OperationAdmin(OfVms):
     """Operations, each with its journal."""
 
+    seen_by = permissions.VIEW_OPERATIONS
     list_display = ("created_at", "vm", "action", "stage", "outcome", "actor_name", "reason")
     list_filter = ("action", "stage", "outcome")
     list_select_related = ("vm",)
@@ -324,9 +366,10 @@ class ConfigurationChangeAdmin(ReadOnly):
 
 
 @admin.register(Event)
-class EventAdmin(ReadOnly):
+class EventAdmin(OfVms):
     """History."""
 
+    seen_by = permissions.VIEW_EVENTS
     list_display = ("at", "severity", "code", "message", "vm", "actor_name")
     list_filter = ("severity", "code")
     list_select_related = ("vm",)
@@ -336,9 +379,10 @@ class EventAdmin(ReadOnly):
 
 @admin.register(Tag)
 class TagAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Tags can be renamed and removed; they are put on VMs where VMs are edited."""
+    """Tags can be renamed and removed, and want a reason for actions; they are put on VMs where VMs are edited."""
 
-    list_display = ("name", "vm_count")
+    list_display = ("name", "reason_required", "vm_count")
+    list_filter = ("reason_required",)
     search_fields = ("name",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Tag]:
@@ -360,6 +404,40 @@ class SubscriptionAdmin(ReadOnly):
     list_filter = ("outcome", "tag")
     list_select_related = ("user", "tag")
     search_fields = ("user__username",)
+
+
+@admin.register(Preference)
+class PreferenceAdmin(ReadOnly):
+    """What people prefer. Each person sets that on the own Account page."""
+
+    list_display = ("user", "shortcuts", "language", "theme")
+    list_select_related = ("user",)
+    search_fields = ("user__username",)
+
+
+@admin.register(SecondFactor)
+class SecondFactorAdmin(ReadOnly):
+    """Who logs in with codes. Deleting one helps a person who has lost app and recovery codes."""
+
+    list_display = ("user", "since")
+    list_select_related = ("user",)
+    search_fields = ("user__username",)
+    fields = ("user", "since")
+
+    def has_delete_permission(self, request: HttpRequest, obj: SecondFactor | None = None) -> bool:
+        """Who may help."""
+        if obj is None:
+            return request.user.has_perm(permissions.REMOVE_SECOND_FACTOR)
+        return permissions.may_remove_second_factor(request.user, obj.user)
+
+    def delete_model(self, request: HttpRequest, obj: SecondFactor) -> None:
+        """Switch it off, recovery codes included, with an event."""
+        actions.disable_second_factor(obj.user, by=cast("User", request.user))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[SecondFactor]) -> None:
+        """Do so for several people."""
+        for factor in queryset.select_related("user"):
+            self.delete_model(request, factor)
 
 
 @admin.register(Mail)

@@ -17,7 +17,9 @@ from vms.domain.operation import Failure, Outcome, Stage, StepKind
 from vms.domain.plan import Consequence, PlanKind
 from vms.domain.policy import Option, Origin
 from vms.domain.power import Action, VmStatus
+from vms.domain.preferences import Hint, Theme
 from vms.domain.run_options import RunOptions
+from vms.domain.screen import NoScreen
 
 STATUS: dict[VmStatus, Promise] = {
     VmStatus.DOWN: _("Down"),
@@ -35,6 +37,40 @@ STATUS: dict[VmStatus, Promise] = {
     VmStatus.NOT_RESPONDING: _("Not responding"),
     VmStatus.UNKNOWN: _("Unknown"),
     VmStatus.GONE: _("Gone"),
+}
+
+THEME: dict[Theme, Promise] = {
+    Theme.SYSTEM: _("As the system says"),
+    Theme.LIGHT: _("Light"),
+    Theme.DARK: _("Dark"),
+}
+
+#: What each kind of page is for, and the one thing to try on it.
+HINT: dict[Hint, Promise] = {
+    Hint.LIST: _(
+        "All virtual machines, as they are now. Try: right-click a row, or press Shift+F10 on it, for everything that "
+        "can be done to it. A key of ? lists the others."
+    ),
+    Hint.VM: _(
+        "Everything about one virtual machine. Try: Operations, to see what each reboot did, step by step, and how "
+        "long this guest took."
+    ),
+    Hint.OPERATIONS: _(
+        "Every power action that somebody asked for, and how it ended. Try: open one that was forced, to see what was "
+        "on the guest's screen just before."
+    ),
+    Hint.HOSTS: _(
+        "The libvirt hosts that the portal manages. Try: Add host; the connection is tested first, and what fails is "
+        "explained."
+    ),
+    Hint.EVENTS: _(
+        "What happened, newest first, whoever caused it. Try: follow a correlation id, to see all that belongs to one "
+        "request; or save what the filter finds as CSV."
+    ),
+    Hint.ACCOUNT: _(
+        "Your own settings; nobody else's change. Try: tick Failed in the first row, to be mailed whenever an "
+        "operation did not do what was asked."
+    ),
 }
 
 ACTION: dict[Action, Promise] = {
@@ -334,6 +370,12 @@ ORIGIN: dict[Origin, Promise] = {
     Origin.PENDING_CHANGES: _("pending changes must be applied"),
 }
 
+NO_SCREEN: dict[NoScreen, Promise] = {
+    NoScreen.DOWN: _("The virtual machine is down: it has no screen."),
+    NoScreen.HOST_AWAY: _("The host of the virtual machine cannot be reached."),
+    NoScreen.GONE: _("The virtual machine is gone: it is no longer defined on its host."),
+}
+
 KEPT: dict[Kept, Promise] = {
     Kept.NO: _("may be removed"),
     Kept.MEDIUM: _("a medium that other VMs may use"),
@@ -357,6 +399,9 @@ TAG_ERROR: dict[str, Promise] = {
     "comma": _("A tag has no comma: commas stand between tags."),
     "too_long": _("A tag has at most 50 characters."),
     "too_many": _("A virtual machine has at most 20 tags."),
+    "gives_roles": _(
+        "Roles were given on one of the tags that you add or take off. That needs the permission to give roles."
+    ),
 }
 
 
@@ -373,6 +418,11 @@ def _choices(labels: Mapping[Any, Promise]) -> Choices:
 def status_choices() -> Choices:
     """Choices of a VM's status."""
     return _choices(STATUS)
+
+
+def theme_choices() -> Choices:
+    """Choices of the theme."""
+    return _choices(THEME)
 
 
 def action_choices() -> Choices:

@@ -29,6 +29,7 @@ CHANGE_HOST = "vms.change_host"
 REMOVE_HOST = "vms.delete_host"
 ASSIGN = "vms.add_assignment"
 VIEW_ASSIGNMENTS = "vms.view_assignment"
+REMOVE_SECOND_FACTOR = "vms.delete_secondfactor"
 
 #: The permission that each action needs. Resume is Run for a VM that still has its memory.
 ACTION_PERMISSION: dict[Action, str] = {
@@ -136,6 +137,11 @@ def may_change_defaults(user: Actor) -> bool:
     return _has(user, CHANGE_DEFAULTS)
 
 
+def may_give_roles(user: Actor) -> bool:
+    """Say whether `user` may give roles to people, and take them back."""
+    return _has(user, ASSIGN)
+
+
 def may_add_host(user: Actor) -> bool:
     """Say whether `user` may have the portal manage another host."""
     return _has(user, ADD_HOST)
@@ -160,6 +166,12 @@ def may_force(user: Actor, operation: Operation) -> bool:
 def may_steer(user: Actor, operation: Operation) -> bool:
     """Say whether `user` may extend or cancel a running operation: who may ask for it may."""
     return may(user, Action(operation.action), operation.vm)
+
+
+def may_remove_second_factor(user: Actor, person: User) -> bool:
+    """Say whether `user` may let a person log in without codes: oneself, or as a helper; superusers help each other."""
+    helps = _has(user, REMOVE_SECOND_FACTOR) and (user.is_superuser or not person.is_superuser)
+    return user.is_active and (user == person or helps)
 
 
 def require(allowed: bool) -> None:

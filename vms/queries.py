@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from datetime import timedelta
+from typing import TypeVar, cast
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.core.paginator import Page, Paginator
 from django.db.models import Count, Exists, F, Max, Model, OuterRef, Prefetch, Q, QuerySet, Subquery, Window
 from django.db.models.expressions import OrderBy
-from django.db.models.functions import Coalesce, RowNumber
+from django.db.models.functions import Coalesce, Lower, RowNumber
+from django.utils import timezone
 
 from vms import permissions
 from vms.domain.configuration import Change, Configuration
@@ -22,7 +25,9 @@ from vms.domain.learned import REMEMBERED, Lessons, times
 from vms.domain.observation import Proof
 from vms.domain.operation import STAGES_IN_FLIGHT, Outcome, Stage
 from vms.domain.power import VmStatus
+from vms.engine.records import Code
 from vms.models import (
+    Assignment,
     Bulk,
     BulkRefusal,
     ConfigurationChange,
@@ -33,6 +38,7 @@ from vms.models import (
     OperationQuerySet,
     OperationScreen,
     OperationStep,
+    SecondFactor,
     VirtualMachine,
 )
 from vms.permissions import Actor
@@ -40,6 +46,12 @@ from vms.permissions import Actor
 PAGE_SIZE = 50
 #: The strip below the list names this many running operations; the rest is a link.
 STRIP_SIZE = 5
+#: So many that have ended are named there too, for so long.
+STRIP_RECENT, RECENT = 3, timedelta(minutes=10)
+
+#: The Account page lists so many.
+SIGN_INS_SHOWN = 10
+_SIGN_INS = (Code.USER_LOGGED_IN, Code.LOGIN_FAILED, Code.SECOND_FACTOR_REFUSED, Code.RECOVERY_CODE_USED)
 
 #: Outcomes that a row keeps telling until the VM's next operation: what was asked for did not come true.
 TOLD_OUTCOMES = frozenset({Outcome.GAVE_UP, Outcome.FAILED, Outcome.CANCELLED})
@@ -91,20 +103,31 @@ class VmRow:
 
 @dataclass(frozen=True, slots=True)
 class VmBoard:
-    """The list of VMs: one page of rows, and what is running anywhere."""
+    """The list of VMs: one page of rows, and what is running anywhere.
+
+    Attributes:
+        page: Of the VMs that were found.
+        total: How many there are, found or not.
+    """
 
     page: Page[VirtualMachine]
     rows: list[VmRow]
     strip: Strip
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """What is running: the requests for several VMs that have not ended, and the oldest operations."""
+    """What is running: the requests for several VMs that have not ended, and the oldest operations.
+
+    Attributes:
+        recent: The operations that ended last, where there is room for them.
+    """
 
     bulks: list[BulkProgress]
     running: list[Operation]
     running_count: int
+    recent: list[Operation]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,21 +174,48 @@ def vm_board(viewer: Actor, condition: Q, sort: str, page: str | int | None) -> 
         sort: A column, with a leading minus for the other direction; anything else sorts by name.
         page: Its number; anything else is the first or the last page.
     """
+    shown, order = shown_vms(viewer), _order(sort)
+    # Both by one query: counting alone reads every VM once.
+    counts = shown.aggregate(total=Count("pk"), found=Count("pk", filter=condition) if condition else Count("pk"))
+    paginator = Paginator(shown.filter(condition).order_by(*order), PAGE_SIZE)
+    paginator.count = counts["found"]
+    found = paginator.get_page(page)
+    # Counted and ordered by an index alone; the rows of this page are all that is read of the table.
+    listed = VirtualMachine.objects.filter(pk__in=cast("QuerySet[VirtualMachine]", found.object_list)).order_by(*order)
+    rows = _rows(listed.select_related("host").prefetch_related("tags"))
+    return VmBoard(found, rows, strip(viewer), counts["total"])
+
+
+def match_count(viewer: Actor, condition: Q) -> int:
+    """Return how many VMs meet a condition."""
+    return shown_vms(viewer).filter(condition).count()
+
+
+def matching_rows(viewer: Actor, condition: Q, most: int) -> list[VmRow]:
+    """Return the VMs that meet a condition with their newest operations, in the list's order; `most` at most."""
     vms = shown_vms(viewer).filter(condition).select_related("host").prefetch_related("tags")
-    found = _page(vms.order_by(*_order(sort)), page)
-    return VmBoard(found, _rows(found.object_list), strip(viewer))
+    return _rows(vms[:most])
 
 
 def strip(viewer: Actor) -> Strip:
-    """Return what is running anywhere."""
-    running = Operation.objects.in_flight().filter(permissions.where(viewer, permissions.VIEW, "vm__"))
+    """Return what is running anywhere, and what has just ended."""
+    # By one query, and by when they ended alone: that is indexed, and null for what has not.
+    running = Q(ended_at__isnull=True)
+    recent = Q(ended_at__gte=timezone.now() - RECENT)
     listed = list(
-        running.annotate(running_count=Window(Count("pk")))
+        Operation.objects.filter(running | recent, permissions.where(viewer, permissions.VIEW, "vm__"))
+        .exclude(stage=Stage.QUEUED)
+        .annotate(running_count=Window(Count("pk", filter=running)))
         .select_related("vm__host")
         .prefetch_related(*permissions.read_to_judge(viewer, "vm__"))
-        .order_by("created_at", "id")[:STRIP_SIZE]
+        .order_by(F("ended_at").desc(nulls_first=True), "created_at", "id")[: STRIP_SIZE + STRIP_RECENT]
     )
-    return Strip(_running_bulks(viewer), listed, vars(listed[0])["running_count"] if listed else 0)
+    return Strip(
+        _running_bulks(viewer),
+        running=[operation for operation in listed if operation.active][:STRIP_SIZE],
+        running_count=vars(listed[0])["running_count"] if listed else 0,
+        recent=[operation for operation in listed if not operation.active][:STRIP_RECENT],
+    )
 
 
 def vm_rows(viewer: Actor, ids: Iterable[UUID]) -> list[VmRow]:
@@ -309,6 +359,23 @@ def events(viewer: Actor, condition: Q) -> QuerySet[Event]:
     """Return events with their VM, host and operation, newest first."""
     seen = Event.objects.filter(permissions.where(viewer, permissions.VIEW_EVENTS, "vm__"))
     return seen.filter(condition).select_related("vm", "host", "operation")
+
+
+def sign_ins(viewer: User) -> list[Event]:
+    """Return the last times that somebody logged in as the viewer, or tried to, newest first."""
+    return list(Event.objects.filter(actor=viewer, code__in=_SIGN_INS)[:SIGN_INS_SHOWN])
+
+
+def given_roles(viewer: User) -> list[Assignment]:
+    """Return which roles the viewer has where, of their own or through their groups."""
+    assigned = Assignment.objects.filter(Q(user=viewer) | Q(group__user=viewer)).order_by(Lower("role__name"), "pk")
+    return list(assigned.select_related("role", "group", "host", "tag", "vm"))
+
+
+def two_factor(viewer: User) -> tuple[SecondFactor, int] | None:
+    """Return the viewer's second factor, and how many recovery codes are left; None where they have none."""
+    factor = SecondFactor.objects.filter(user=viewer).annotate(left=Count("user__recovery_codes")).first()
+    return (factor, vars(factor)["left"]) if factor is not None else None
 
 
 def hosts(viewer: Actor) -> QuerySet[Host]:

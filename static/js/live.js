@@ -132,17 +132,13 @@ listen((message) => {
 });
 
 // What the user did to the page is not undone by a refresh.
-const USER_STATE = ["aria-expanded", "open"];
 Idiomorph.defaults.callbacks.beforeNodeMorphed = (before, after) => {
   if (!(before instanceof Element) || !(after instanceof Element)) return true;
   if (before.matches(":popover-open")) return false;
   if (before.matches("input[type=checkbox], input[type=radio]")) after.toggleAttribute("checked", before.checked);
   else if (before.matches("input, textarea, select") && before === document.activeElement) return false;
-  for (const name of USER_STATE) {
-    if (before.hasAttribute(name) && (name === "aria-expanded" || before.matches("details"))) {
-      after.setAttribute(name, before.getAttribute(name));
-    }
-  }
+  if (before.matches("details")) after.toggleAttribute("open", before.open);
+  if (before.hasAttribute("aria-expanded")) after.setAttribute("aria-expanded", before.getAttribute("aria-expanded"));
   return true;
 };
 

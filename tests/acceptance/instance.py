@@ -242,6 +242,11 @@ class Instance:
         """Wait until a process that was killed runs again."""
         wait_until(lambda: self.pid(name) not in (0, was), f"{name} runs again", 15)
 
+    def wait_answers(self) -> None:
+        """Wait until the web answers, after it was restarted."""
+        browser = Browser(self.url)
+        wait_until(lambda: _answers(browser), "the web answers", _START_TIMEOUT, 0.1)
+
     @contextmanager
     def doubled(self) -> Iterator[Person]:
         """Run every process but Redis a second time, as somebody might by mistake; the web on another port.

@@ -18,6 +18,7 @@ from django.urls import reverse
 from tests.support.scene import LogIn, MakeVm
 from vms import actions, permissions, queries
 from vms.domain.power import Action
+from vms.domain.tags import TagError
 from vms.models import Assignment, Event, Host, Operation, Role, Tag, VirtualMachine
 from vms.roles import access_of
 
@@ -227,3 +228,25 @@ def test_the_list_costs_as_many_queries_for_fifty_vms_as_for_two(
     for number in range(48):
         make_vm(f"vm-{number}").tags.add(mine.tags.get(name="web"))
     assert count() == two
+
+
+def test_tags_that_roles_were_given_on_are_put_on_by_who_may_give_roles(
+    give: Give, person: User, admin: User, make_vm: MakeVm, mine: VirtualMachine, log_in: LogIn
+) -> None:
+    give("Operator", "tag")
+    plain = make_vm("plain")
+    Assignment.objects.create(role=Role.objects.get(name="Manager"), user=person, vm=plain)
+    somebody = fresh(person)
+    # Else they could help themselves to the power over any VM that they may edit.
+    with pytest.raises(TagError, match="gives_roles"):
+        actions.set_tags(somebody, plain, ["Web"])
+    answer = log_in(person).post(reverse("vm_edit", args=[plain.pk]), {"tags": "web", "initial-tags": ""})
+    assert answer.status_code == 422
+    assert "permission to give roles" in answer.content.decode()
+    assert not plain.tags.exists()
+    actions.set_tags(somebody, plain, ["nobody's"])
+    actions.set_tags(admin, plain, ["web"])
+    assert permissions.may(fresh(person), Action.REBOOT, plain)
+    # Nor may they take it off: that takes the role from others.
+    with pytest.raises(TagError):
+        actions.set_tags(fresh(person), plain, [])

@@ -10,9 +10,9 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from vms import labels, permissions, queues, tasks
-from vms.actions.common import ATTEMPTS, Actor, Refused
+from vms.actions.common import ATTEMPTS, Actor, ReasonRequired, Refused
 from vms.actions.configuring import waiting_changes
-from vms.actions.verdicts import refusal_text, verdict_for
+from vms.actions.verdicts import reason_text, refusal_text, verdict_for
 from vms.domain.configuration import Change
 from vms.domain.disks import not_removable
 from vms.domain.errors import PolicyError
@@ -146,6 +146,7 @@ def request(
     Raises:
         PermissionDenied: The actor may not do this to this VM.
         Refused: The VM's status or a running operation does not allow it, or one of the disks cannot be removed.
+        ReasonRequired: One of the VM's tags wants a reason, and there is none.
         PolicyError: The override cannot be carried out.
         ConfigurationError: An option that no run can have.
     """
@@ -177,6 +178,8 @@ def _accept(
         verdict = verdict_for(action, locked, active)
         if not verdict.allowed:
             raise Refused(refusal_text(action, locked, verdict, active), active)
+        if not reason.strip() and (wanting := locked.reason_tags):
+            raise ReasonRequired(reason_text(locked, wanting))
         if action is Action.RUN_ONCE:
             check_options(options, has_cd_drive=locked.stored.cd_image is not None)
         situation = _situation(action, locked, options, waiting_changes(locked), disks)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vms import labels
 from vms.domain.observation import DomainState
 from vms.domain.operation import Stage, in_flight
@@ -17,6 +19,12 @@ def refusal_text(action: Action, vm: VirtualMachine, verdict: Verdict, active: O
         return f"Cannot suspend {vm.name}: its disks are stateless, so that its memory cannot be saved."
     status = labels.STATUS[VmStatus(vm.status)]
     return f"Cannot {str(labels.ACTION[action]).lower()} {vm.name} because it is {status}."
+
+
+def reason_text(vm: VirtualMachine, tags: Sequence[str]) -> str:
+    """Say in words that a reason has to be given, because of these tags."""
+    named = ", ".join(f"“{tag}”" for tag in tags)
+    return f"{vm.name} was left alone: its tag {named} wants a reason for every action. Say why, and ask again."
 
 
 def _in_flight_text(action: Action, vm: VirtualMachine, active: Operation) -> str:

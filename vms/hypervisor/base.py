@@ -289,6 +289,7 @@ class Hypervisor(Protocol):
         """Return a connection to the display of a domain that runs, which speaks RFB (VNC). The caller closes it.
 
         Raises:
+            RunChanged: Nothing is running.
             NotSupported: It has none, or none that can be reached from here. The text says what to do.
         """
 

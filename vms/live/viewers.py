@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils import translation
 
 from vms import permissions, sessions
+from vms.models import Preference
 from vms.roles import access_of
 
 
@@ -20,13 +21,15 @@ class Viewer:
     Attributes:
         user: With their permissions read already: nothing here asks the database.
         session: The key of the session that the stream was opened with.
-        language: What rows are written in.
+        browser_language: What their browser asks for.
+        language: What rows are written in: what they prefer, else what their browser asks for.
         kind: What rows depend on; whoever is of the same kind is shown the same.
         sees_all: No VM is hidden from them.
     """
 
     user: User
     session: str
+    browser_language: str
     language: str
     kind: Hashable
     sees_all: bool
@@ -46,14 +49,15 @@ def find(headers: Mapping[str, str]) -> Viewer | None:
 
 def still(viewer: Viewer) -> Viewer | None:
     """Return a viewer as they are now; None when they have logged out, or may see nothing any more."""
-    return _of_session(viewer.session, viewer.language)
+    return _of_session(viewer.session, viewer.browser_language)
 
 
-def _of_session(key: str, language: str) -> Viewer | None:
+def _of_session(key: str, browser_language: str) -> Viewer | None:
     user = sessions.user_of(key)
     if user is None or not permissions.may_view(user):
         return None
     access = access_of(user)
     # Roles on some VMs only are nobody else's.
     kind = user.pk if access.on_some else (access.everything, access.everywhere)
-    return Viewer(user, key, language, (language, kind), sees_all=not access.on_some)
+    language = Preference.of(user).language or browser_language
+    return Viewer(user, key, browser_language, language, (language, kind), sees_all=not access.on_some)

@@ -122,6 +122,23 @@ class VirtualMachine(models.Model):
             ("remove_vm", "Can remove virtual machines"),
             ("console_vm", "Can use the console of virtual machines"),
         ]
+        indexes = [
+            # All that the list filters and sorts by, so that it counts and orders the fleet without reading the rows,
+            # which are ten times as long.
+            models.Index(
+                "host",
+                "removed_at",
+                "name",
+                "status",
+                "vcpus",
+                "memory",
+                "running_since",
+                "pending_count",
+                "change_waits",
+                "id",
+                name="vm_listed",
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["host", "uuid"], name="vm_once_per_host"),
             models.CheckConstraint(
@@ -141,6 +158,11 @@ class VirtualMachine(models.Model):
     def get_absolute_url(self) -> str:
         """Return the address of its page."""
         return reverse("vm_detail", args=[self.pk])
+
+    @property
+    def reason_tags(self) -> list[str]:
+        """Names of its tags that want a reason for every action. Asks for nothing where the tags were prefetched."""
+        return [tag.name for tag in self.tags.all() if tag.reason_required]
 
     @property
     def disk_list(self) -> tuple[Disk, ...]:

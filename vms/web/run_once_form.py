@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 from django import forms
 from django.utils.translation import gettext as _
@@ -48,14 +49,23 @@ class RunOnceForm(ConfigurationForm):
     )
     reason = ReasonField()
 
-    def __init__(self, *args: Any, configured: Configuration, always_stateless: bool, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        configured: Configuration,
+        always_stateless: bool,
+        reason_tags: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
         """Build it.
 
         Args:
             configured: What the VM will run with where the form says nothing else.
             always_stateless: Every run of the VM is stateless.
+            reason_tags: Tags of the VM that want a reason.
         """
         super().__init__(*args, **kwargs)
+        cast("ReasonField", self.fields["reason"]).require_for(reason_tags)
         self.configured = configured
         for part in Part:
             if part in self.fields and part is not Part.BOOT:

@@ -14,8 +14,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
-from vms import actions, permissions
+from vms import actions, labels, permissions
 from vms.domain.errors import ConfigurationError, PolicyError
+from vms.domain.tags import TagError
 from vms.models import PortalDefaults, VirtualMachine
 from vms.web import answers
 from vms.web.access import Request, needs
@@ -59,6 +60,8 @@ def _save(request: Request, vm: VirtualMachine, form: EditForm) -> bool:
         form.add_policy_error(error)
     except ConfigurationError as error:
         form.add_configuration_error(error)
+    except TagError as error:
+        form.add_error("tags", str(labels.TAG_ERROR[error.code]))
     except actions.Refused as refused:
         form.add_error(None, str(refused))
     return not form.errors

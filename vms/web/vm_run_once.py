@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -30,7 +31,7 @@ from vms.web.selection import selected_rows
 def vm_run_once(request: Request) -> HttpResponse:
     """Ask how one run is to differ (GET), or have the VM run so (POST)."""
     row = _row(request)
-    form = _form(row, request.POST if request.method == "POST" else None)
+    form = _form(row, request.POST if request.method == "POST" else None, row.vm.reason_tags)
     if form.is_valid():
         try:
             actions.run_once(
@@ -69,8 +70,8 @@ def _row(request: Request) -> VmRow:
     return rows[0]
 
 
-def _form(row: VmRow, data: Any) -> RunOnceForm:
-    return RunOnceForm(data, configured=row.upcoming, always_stateless=row.vm.stateless)
+def _form(row: VmRow, data: Any, reason_tags: Sequence[str] = ()) -> RunOnceForm:
+    return RunOnceForm(data, configured=row.upcoming, always_stateless=row.vm.stateless, reason_tags=reason_tags)
 
 
 def _preview(row: VmRow, form: RunOnceForm) -> Preview:

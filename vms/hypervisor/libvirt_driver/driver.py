@@ -36,7 +36,7 @@ from vms.hypervisor.base import (
     RunChanged,
     Watch,
 )
-from vms.hypervisor.libvirt_driver import events, figures, look, removal, runs
+from vms.hypervisor.libvirt_driver import display, events, figures, look, removal, runs
 from vms.hypervisor.libvirt_driver.agent import Agents
 from vms.hypervisor.libvirt_driver.errors import translated, translating
 from vms.hypervisor.libvirt_driver.line import SlowLine
@@ -270,14 +270,7 @@ class LibvirtHypervisor:
         return self._line.run(work, SCREEN_LIMIT)
 
     def display(self, uuid: str) -> socket.socket:
-        def work(connection: libvirt.virConnect) -> socket.socket:
-            domain = connection.lookupByUUIDString(uuid)
-            if not domain.isActive():
-                raise NotSupported("the virtual machine is down: it has no display")
-            # A socket that libvirtd makes and QEMU takes; no port of the host is needed, nor a password.
-            return socket.socket(fileno=domain.openGraphicsFD(0, libvirt.VIR_DOMAIN_OPEN_GRAPHICS_SKIPAUTH))
-
-        return self._line.run(work, MONITOR_LIMIT)
+        return self._line.run(lambda connection: display.connect(connection, self._uri, uuid), MONITOR_LIMIT)
 
     def watch(self, handler: Callable[[DomainEvent], None], lost: Callable[[str], None]) -> Watch:
         subscription = self._subscriptions.add(handler, lost)

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("vms", "0012_first_roles"),
+        ("vms", "0017_second_factor"),
     ]
 
     operations = [
