@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from vms.domain.configuration import BootDevice, Part
@@ -49,7 +49,7 @@ THEME: dict[Theme, Promise] = {
 HINT: dict[Hint, Promise] = {
     Hint.LIST: _(
         "All virtual machines, as they are now. Try: right-click a row, or press Shift+F10 on it, for everything that "
-        "can be done to it. A key of ? lists the others."
+        "can be done to it. The ? key lists more keys."
     ),
     Hint.VM: _(
         "Everything about one virtual machine. Try: Operations, to see what each reboot did, step by step, and how "
@@ -83,6 +83,39 @@ ACTION: dict[Action, Promise] = {
     Action.SUSPEND: _("Suspend"),
     Action.RESUME: _("Resume"),
     Action.REMOVE: _("Remove"),
+}
+
+#: The same within a sentence: "Cannot reboot …", "a reboot asked for by …".
+ACTION_WITHIN: dict[Action, Promise] = {
+    Action.RUN: pgettext_lazy("within a sentence", "run"),
+    Action.RUN_ONCE: pgettext_lazy("within a sentence", "run once"),
+    Action.SHUT_DOWN: pgettext_lazy("within a sentence", "shut down"),
+    Action.POWER_OFF: pgettext_lazy("within a sentence", "power off"),
+    Action.REBOOT: pgettext_lazy("within a sentence", "reboot"),
+    Action.POWER_CYCLE: pgettext_lazy("within a sentence", "power cycle"),
+    Action.SUSPEND: pgettext_lazy("within a sentence", "suspend"),
+    Action.RESUME: pgettext_lazy("within a sentence", "resume"),
+    Action.REMOVE: pgettext_lazy("within a sentence", "remove"),
+}
+
+#: What a permission allows, by its code; those that are not on virtual machines are Django's four on a kind of thing.
+PERMISSION: dict[str, Promise] = {
+    "view_vm": _("Can see virtual machines"),
+    "change_vm": _("Can edit virtual machines"),
+    "run_vm": _("Can run and resume virtual machines"),
+    "shut_down_vm": _("Can shut down virtual machines"),
+    "power_off_vm": _("Can power off virtual machines"),
+    "reboot_vm": _("Can reboot virtual machines"),
+    "power_cycle_vm": _("Can power cycle virtual machines"),
+    "suspend_vm": _("Can suspend virtual machines"),
+    "remove_vm": _("Can remove virtual machines"),
+    "console_vm": _("Can use the console of virtual machines"),
+}
+_ON_KIND: dict[str, Promise] = {
+    "view": _("Can view: %(kind)s"),
+    "add": _("Can add: %(kind)s"),
+    "change": _("Can change: %(kind)s"),
+    "delete": _("Can delete: %(kind)s"),
 }
 
 STAGE: dict[Stage, Promise] = {
@@ -310,6 +343,17 @@ def exact_memory(size: int) -> str:
     if size and size % (1 << 30) == 0:
         return f"{size >> 30} GiB"
     return f"{(Decimal(size) / (1 << 20)).normalize():f} MiB"
+
+
+def permission(code: str, kind: str) -> str:
+    """Say what a permission allows.
+
+    Args:
+        kind: What it is about, as people call it.
+    """
+    if code in PERMISSION:
+        return str(PERMISSION[code])
+    return str(_ON_KIND[code.partition("_")[0]]) % {"kind": kind}
 
 
 def memory(size: int) -> str:

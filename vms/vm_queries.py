@@ -13,7 +13,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.core.paginator import Page, Paginator
 from django.db.models import Prefetch, Q
 
-from vms import queries
+from vms import labels, queries
 from vms.domain.usage import drawn
 from vms.models import Assignment, Glimpse, Operation, OperationStep, Sample, VirtualMachine
 from vms.permissions import Actor
@@ -22,7 +22,11 @@ from vms.permissions import Actor
 _OPERATIONS_A_PAGE = 10
 #: What permissions on a VM are about; the others of the portal's say nothing of one.
 _ABOUT_VMS = ("virtualmachine", "operation", "event", "assignment")
-_OURS = Permission.objects.filter(content_type__app_label="vms", content_type__model__in=_ABOUT_VMS).order_by("name")
+_OURS = (
+    Permission.objects.filter(content_type__app_label="vms", content_type__model__in=_ABOUT_VMS)
+    .select_related("content_type")
+    .order_by("name")
+)
 
 
 def operation_page(viewer: Actor, vm: VirtualMachine, page: str | int | None) -> Page[Operation]:
@@ -99,7 +103,7 @@ def _of_django() -> Iterable[Grant]:
 
 
 def _names(permissions: Iterable[Permission]) -> tuple[str, ...]:
-    return tuple(permission.name for permission in permissions)
+    return tuple(labels.permission(each.codename, each.content_type.name) for each in permissions)
 
 
 def verb_names(verbs: Iterable[str]) -> tuple[str, ...]:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import structlog
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
+from django.utils import translation
 from structlog.contextvars import get_contextvars
 
 from vms.engine import changes
 from vms.models import Event, Host, Operation, VirtualMachine
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +80,17 @@ class Code(IntEnum):
     RECOVERY_CODE_USED = 100043
     RECOVERY_CODES_RENEWED = 100044
     SESSIONS_ENDED = 100045
+
+
+def in_english(tell: Callable[P, R]) -> Callable[P, R]:
+    """Have what makes sentences of events speak the language they are kept in, whatever that of who causes them."""
+
+    @wraps(tell)
+    def telling(*args: P.args, **kwargs: P.kwargs) -> R:
+        with translation.override(settings.LANGUAGE_CODE):
+            return tell(*args, **kwargs)
+
+    return telling
 
 
 def record(
