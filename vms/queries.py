@@ -201,7 +201,7 @@ def strip(viewer: Actor) -> Strip:
     """Return what is running anywhere, and what has just ended."""
     # By one query, and by when they ended alone: that is indexed, and null for what has not.
     running = Q(ended_at__isnull=True)
-    recent = Q(ended_at__gte=timezone.now() - RECENT)
+    recent = Q(ended_at__gte=timezone.now() - RECENT, vm__host__removed_at__isnull=True)
     listed = list(
         Operation.objects.filter(running | recent, permissions.where(viewer, permissions.VIEW, "vm__"))
         .exclude(stage=Stage.QUEUED)
