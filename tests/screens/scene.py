@@ -73,10 +73,13 @@ def build(host: Host, make_vm: MakeVm, make_operation: MakeOperation, ada: User)
         delay=None,
         failure_detail="internal error: process exited while connecting to monitor: Cannot allocate memory",
         reason="quarterly report",
+        created_at=NOW - timedelta(seconds=90),
         correlation_id=_correlation(2),
     )
     for number, outcome in enumerate(_OTHER_OUTCOMES, start=10):
-        make_operation(vms["mail"], outcome=outcome, correlation_id=_correlation(number))
+        ended = NOW - timedelta(minutes=number)
+        times = {"created_at": ended - timedelta(seconds=20), "ended_at": ended}
+        make_operation(vms["mail"], outcome=outcome, correlation_id=_correlation(number), **times)
     running = make_operation(vms["db01"], reason="security update of the kernel", correlation_id=_correlation(1))
     running.steps.create(
         number=1, kind=StepKind.PREPARE, at=running.created_at, answered_at=running.created_at, ok=True
@@ -126,6 +129,9 @@ def _vms(host: Host, away: Host, make_vm: MakeVm) -> dict[str, VirtualMachine]:
         make_vm("batch03"),
         make_vm(LONG_NAME, **pending(boot=("cdrom", "hd"), cd_image="/isos/debian-12.9.0-amd64-netinst.iso")),
     ]
+    for number, vm in enumerate(made):
+        vm.uuid = uuid.UUID(int=0x4B7D4C1E_9A36_4000_8000_000000000000 + number)
+        vm.save()
     tags = [Tag.objects.create(name=name) for name in _TAGS]
     vms = {vm.name: vm for vm in made}
     vms[LONG_NAME].tags.set(tags)
@@ -199,6 +205,7 @@ def _bulk(vms: dict[str, VirtualMachine], make_operation: MakeOperation) -> tupl
             bulk=bulk,
             bulk_position=position,
             was_queued=queued,
+            created_at=NOW - timedelta(seconds=15 - position),
             correlation_id=bulk.correlation_id,
             **({"asked_at": None, "deadline_at": None} if queued else {}),
         )
