@@ -32,8 +32,9 @@ TAGS = re.compile(r"</?\w+>")
 
 #: What pages show as it is in every language: names of the scene, ids, units, and words of protocols and filters.
 DATA = re.compile(
-    r"\b(ada|grace|kvm1|web01|db01|old01|root|VM Portal|Administrator|Manager|Operator|Viewer|nightly kernel|qemu|system|UTC|[KMGT]iB|"
-    r"English|Deutsch|name|web|status=up|pending=yes|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\b"
+    r"\b(ada|grace|kvm1|web01|db01|old01|root|VM Portal|Administrator|Manager|Operator|Viewer|nightly kernel|qemu|"
+    r"system|UTC|[KMGT]iB|English|Deutsch|name|web|status=up|pending=yes|"
+    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\b"
 )
 #: Attributes that people read or hear.
 READ = re.compile(r"aria-label|aria-description|title|alt|placeholder|data-(announce|message|offline|\d+|label-.*)")
