@@ -1,6 +1,7 @@
 """The web server's entry point."""
 
 import os
+import resource
 from typing import Any
 
 from django.core.asgi import get_asgi_application
@@ -22,6 +23,13 @@ from vms.live.hub import Hub  # noqa: E402
 from vms.live.stream import PATH as STREAM_PATH  # noqa: E402
 from vms.live.stream import Stream  # noqa: E402
 from vms.tickets import SOCKET_PATH  # noqa: E402
+
+# Every open page is a file to the system, which lets a process have 1024 unless it asks for what it may have.
+_OPEN_FILES = 65_536
+_, _most = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(
+    resource.RLIMIT_NOFILE, (_OPEN_FILES if _most == resource.RLIM_INFINITY else min(_most, _OPEN_FILES), _most)
+)
 
 stream = Stream(Hub())
 console = Console()

@@ -49,7 +49,7 @@ THEME: dict[Theme, Promise] = {
 HINT: dict[Hint, Promise] = {
     Hint.LIST: _(
         "All virtual machines, as they are now. Try: right-click a row, or press Shift+F10 on it, for everything that "
-        "can be done to it. A key of ? lists the others."
+        "can be done to it. The ? key lists more keys."
     ),
     Hint.VM: _(
         "Everything about one virtual machine. Try: Operations, to see what each reboot did, step by step, and how "

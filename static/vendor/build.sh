@@ -8,6 +8,7 @@ PATTERNFLY=6.6.1
 REDHAT_FONT=5.3.0 # only its licence text: PatternFly ships the font files without it
 IDIOMORPH=0.8.0
 NOVNC=1.7.0
+UPLOT=1.6.32
 POSTCSS=8.5.33
 ESBUILD=0.28.2
 
@@ -20,7 +21,7 @@ cd "$work"
 echo '{"private": true}' >package.json
 npm install --silent --no-audit --no-fund --ignore-scripts \
     "@patternfly/patternfly@$PATTERNFLY" "@fontsource-variable/red-hat-text@$REDHAT_FONT" \
-    "idiomorph@$IDIOMORPH" "@novnc/novnc@$NOVNC" "postcss@$POSTCSS" "esbuild@$ESBUILD"
+    "idiomorph@$IDIOMORPH" "@novnc/novnc@$NOVNC" "uplot@$UPLOT" "postcss@$POSTCSS" "esbuild@$ESBUILD"
 npm_dir=$work/node_modules
 
 # PatternFly: the components we use, in one stylesheet, and the fonts it names.
@@ -53,6 +54,12 @@ cp "$npm_dir/@novnc/novnc/LICENSE.txt" "$out/LICENSE"
 cp "$npm_dir/@novnc/novnc/docs/LICENSE.MPL-2.0" "$out/LICENSE.MPL-2.0"
 cp "$npm_dir/@novnc/novnc/vendor/pako/LICENSE" "$out/LICENSE.pako"
 
+# uPlot: the module as published but for its white space, and its few rules.
+out=$here/uplot
+mkdir -p "$out"
+"$npm_dir/.bin/esbuild" "$npm_dir/uplot/dist/uPlot.esm.js" --minify --format=esm --legal-comments=inline --log-level=error --outfile="$out/uPlot.esm.min.js"
+cp "$npm_dir/uplot/dist/uPlot.min.css" "$npm_dir/uplot/LICENSE" "$out/"
+
 record() { # name version licence file...
     local name=$1 version=$2 licence=$3
     shift 3
@@ -68,5 +75,6 @@ cd "$here"
     record idiomorph "$IDIOMORPH" 0BSD idiomorph/*
     record novnc "$NOVNC" MPL-2.0 novnc/LICENSE novnc/LICENSE.MPL-2.0 novnc/rfb.min.js
     record pako-in-novnc "$NOVNC" MIT novnc/LICENSE.pako
+    record uplot "$UPLOT" MIT uplot/*
 } >VERSIONS
 du -b patternfly/patternfly.min.css

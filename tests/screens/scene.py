@@ -153,6 +153,8 @@ def _forced(vm: VirtualMachine, make_operation: MakeOperation) -> Operation:
         "status": "up",
         "up_since": (began - timedelta(days=40)).isoformat(),
     }
+    operation.plan["policy"] |= {"force": True, "force_origin": "vm"}
+    operation.plan["steps"][2]["kind"] = PlanKind.POWER_OFF
     operation.plan["changes"] = [{"part": "memory", "now": 2 * _GIB, "next": configuration()["memory"]}]
     operation.save()
     calls = (

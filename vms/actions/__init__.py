@@ -24,6 +24,7 @@ from vms.actions.configuring import configure, revert, waiting_changes
 from vms.actions.console import console_refusal, console_ticket
 from vms.actions.editing import SettingChange, edit
 from vms.actions.hosts import HostTaken, add_host, change_host, check_host, remove_host
+from vms.actions.looking import look
 from vms.actions.notices import subscribe
 from vms.actions.policy import set_defaults, set_options, set_policy, set_retention
 from vms.actions.preferences import dismiss_hint, set_name, set_preferences, show_hints
@@ -61,6 +62,7 @@ __all__ = [
     "extend",
     "force_now",
     "give_role",
+    "look",
     "needs_code",
     "password_is",
     "person_of",

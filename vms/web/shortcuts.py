@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -32,4 +33,10 @@ ALWAYS = (
 def shortcuts(request: Request) -> HttpResponse:
     """List them."""
     template = "account/fragments/shortcuts.html" if request.htmx else "account/shortcuts.html"
-    return render(request, template, {"shortcuts": SHORTCUTS, "always": ALWAYS})
+    context = {
+        "form_action": reverse("preferences"),
+        "cancel_url": reverse("account"),
+        "shortcuts": SHORTCUTS,
+        "always": ALWAYS,
+    }
+    return render(request, template, context)
