@@ -16,7 +16,7 @@ from django.urls import reverse
 
 from tests.support.scene import LogIn, MakeOperation, MakeVm
 from vms.domain.power import Action, VmStatus
-from vms.live import hub, viewers
+from vms.live import rendering, viewers
 from vms.live.viewers import Viewer
 from vms.models import Assignment, Event, Host, Operation, Role, VirtualMachine
 from vms.permissions import ACTION_PERMISSION, CHANGE, CONSOLE, VIEW, VIEW_EVENTS, VIEW_OPERATIONS
@@ -197,7 +197,7 @@ def test_the_stream_brings_what_may_be_seen(
         assert viewer is None
         return
     assert isinstance(viewer, Viewer)
-    told = json.dumps(hub.render([vm.pk, hidden.pk], {"operations"}, viewer))
+    told = json.dumps(rendering.render([vm.pk, hidden.pk], {"operations"}, viewer))
     assert vm.name in told
     assert hidden.name not in told
     assert str(hidden.pk) not in told
