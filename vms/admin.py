@@ -6,7 +6,7 @@ confirmation that the pages show: what it will do, the reason, the one-time over
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from django import forms
@@ -38,6 +38,7 @@ from vms.models import (
     PortalDefaults,
     Preference,
     Role,
+    SecondFactor,
     Subscription,
     Tag,
     VirtualMachine,
@@ -412,6 +413,31 @@ class PreferenceAdmin(ReadOnly):
     list_display = ("user", "shortcuts", "language", "theme")
     list_select_related = ("user",)
     search_fields = ("user__username",)
+
+
+@admin.register(SecondFactor)
+class SecondFactorAdmin(ReadOnly):
+    """Who logs in with codes. Deleting one helps a person who has lost app and recovery codes."""
+
+    list_display = ("user", "since")
+    list_select_related = ("user",)
+    search_fields = ("user__username",)
+    fields = ("user", "since")
+
+    def has_delete_permission(self, request: HttpRequest, obj: SecondFactor | None = None) -> bool:
+        """Who may help."""
+        if obj is None:
+            return request.user.has_perm(permissions.REMOVE_SECOND_FACTOR)
+        return permissions.may_remove_second_factor(request.user, obj.user)
+
+    def delete_model(self, request: HttpRequest, obj: SecondFactor) -> None:
+        """Switch it off, recovery codes included, with an event."""
+        actions.disable_second_factor(obj.user, by=cast("User", request.user))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[SecondFactor]) -> None:
+        """Do so for several people."""
+        for factor in queryset.select_related("user"):
+            self.delete_model(request, factor)
 
 
 @admin.register(Mail)

@@ -5,6 +5,8 @@ Where a verb holds comes from `vms.roles`; which verb something needs is said he
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q
@@ -25,7 +27,9 @@ VIEW_HOSTS = "vms.view_host"
 ADD_HOST = "vms.add_host"
 CHANGE_HOST = "vms.change_host"
 REMOVE_HOST = "vms.delete_host"
-GIVE_ROLES = "vms.add_assignment"
+ASSIGN = "vms.add_assignment"
+VIEW_ASSIGNMENTS = "vms.view_assignment"
+REMOVE_SECOND_FACTOR = "vms.delete_secondfactor"
 
 #: The permission that each action needs. Resume is Run for a VM that still has its memory.
 ACTION_PERMISSION: dict[Action, str] = {
@@ -107,6 +111,32 @@ def may_use_console(user: Actor, vm: VirtualMachine) -> bool:
     return access_of(user).may(CONSOLE, vm)
 
 
+def may_view_operations(user: Actor, vm: VirtualMachine) -> bool:
+    """Say whether `user` may see what was done to `vm`."""
+    return access_of(user).may(VIEW_OPERATIONS, vm)
+
+
+def may_view_events(user: Actor, vm: VirtualMachine) -> bool:
+    """Say whether `user` may see what happened to `vm`."""
+    return access_of(user).may(VIEW_EVENTS, vm)
+
+
+def may_assign(user: Actor, vm: VirtualMachine) -> bool:
+    """Say whether `user` may give and take roles on `vm`."""
+    return access_of(user).may(ASSIGN, vm)
+
+
+def may_view_assignments(user: Actor, vm: VirtualMachine) -> bool:
+    """Say whether `user` may see who else may do what on `vm`; who may give roles may."""
+    return access_of(user).may(VIEW_ASSIGNMENTS, vm) or may_assign(user, vm)
+
+
+def may_give(user: Actor, verbs: Iterable[str], vm: VirtualMachine) -> bool:
+    """Say whether `user` may give these verbs to somebody on `vm`: nobody gives more than they have there."""
+    access = access_of(user)
+    return may_assign(user, vm) and all(access.may(verb, vm) for verb in verbs)
+
+
 def may_change_defaults(user: Actor) -> bool:
     """Say whether `user` may change the portal's default policy."""
     return _has(user, CHANGE_DEFAULTS)
@@ -114,7 +144,7 @@ def may_change_defaults(user: Actor) -> bool:
 
 def may_give_roles(user: Actor) -> bool:
     """Say whether `user` may give roles to people, and take them back."""
-    return _has(user, GIVE_ROLES)
+    return _has(user, ASSIGN)
 
 
 def may_add_host(user: Actor) -> bool:
@@ -141,6 +171,12 @@ def may_force(user: Actor, operation: Operation) -> bool:
 def may_steer(user: Actor, operation: Operation) -> bool:
     """Say whether `user` may extend or cancel a running operation: who may ask for it may."""
     return may(user, Action(operation.action), operation.vm)
+
+
+def may_remove_second_factor(user: Actor, person: User) -> bool:
+    """Say whether `user` may let a person log in without codes: oneself, or as a helper; superusers help each other."""
+    helps = _has(user, REMOVE_SECOND_FACTOR) and (user.is_superuser or not person.is_superuser)
+    return user.is_active and (user == person or helps)
 
 
 def require(allowed: bool) -> None:

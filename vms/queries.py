@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar, cast
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.core.paginator import Page, Paginator
 from django.db.models import Count, Exists, F, Max, Model, OuterRef, Prefetch, Q, QuerySet, Subquery, Window
 from django.db.models.expressions import OrderBy
-from django.db.models.functions import Coalesce, RowNumber
+from django.db.models.functions import Coalesce, Lower, RowNumber
+from django.utils import timezone
 
 from vms import permissions
 from vms.domain.configuration import Change, Configuration
@@ -22,7 +25,9 @@ from vms.domain.learned import REMEMBERED, Lessons, times
 from vms.domain.observation import Proof
 from vms.domain.operation import STAGES_IN_FLIGHT, Outcome, Stage
 from vms.domain.power import VmStatus
+from vms.engine.records import Code
 from vms.models import (
+    Assignment,
     Bulk,
     BulkRefusal,
     ConfigurationChange,
@@ -33,6 +38,7 @@ from vms.models import (
     OperationQuerySet,
     OperationScreen,
     OperationStep,
+    SecondFactor,
     VirtualMachine,
 )
 from vms.permissions import Actor
@@ -40,6 +46,12 @@ from vms.permissions import Actor
 PAGE_SIZE = 50
 #: The strip below the list names this many running operations; the rest is a link.
 STRIP_SIZE = 5
+#: So many that have ended are named there too, for so long.
+STRIP_RECENT, RECENT = 3, timedelta(minutes=10)
+
+#: The Account page lists so many.
+SIGN_INS_SHOWN = 10
+_SIGN_INS = (Code.USER_LOGGED_IN, Code.LOGIN_FAILED, Code.SECOND_FACTOR_REFUSED, Code.RECOVERY_CODE_USED)
 
 #: Outcomes that a row keeps telling until the VM's next operation: what was asked for did not come true.
 TOLD_OUTCOMES = frozenset({Outcome.GAVE_UP, Outcome.FAILED, Outcome.CANCELLED})
@@ -106,11 +118,16 @@ class VmBoard:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """What is running: the requests for several VMs that have not ended, and the oldest operations."""
+    """What is running: the requests for several VMs that have not ended, and the oldest operations.
+
+    Attributes:
+        recent: The operations that ended last, where there is room for them.
+    """
 
     bulks: list[BulkProgress]
     running: list[Operation]
     running_count: int
+    recent: list[Operation]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,15 +198,25 @@ def matching_rows(viewer: Actor, condition: Q, most: int) -> list[VmRow]:
 
 
 def strip(viewer: Actor) -> Strip:
-    """Return what is running anywhere."""
-    running = Operation.objects.in_flight().filter(permissions.where(viewer, permissions.VIEW, "vm__"))
+    """Return what is running anywhere, and what has just ended."""
+    # By one query, and by when they ended alone: that is indexed, and null for what has not.
+    running = Q(ended_at__isnull=True)
+    # What is not listed any more is history.
+    recent = Q(ended_at__gte=timezone.now() - RECENT, vm__removed_at=None, vm__host__removed_at=None)
     listed = list(
-        running.annotate(running_count=Window(Count("pk")))
+        Operation.objects.filter(running | recent, permissions.where(viewer, permissions.VIEW, "vm__"))
+        .exclude(stage=Stage.QUEUED)
+        .annotate(running_count=Window(Count("pk", filter=running)))
         .select_related("vm__host")
         .prefetch_related(*permissions.read_to_judge(viewer, "vm__"))
-        .order_by("created_at", "id")[:STRIP_SIZE]
+        .order_by(F("ended_at").desc(nulls_first=True), "created_at", "id")[: STRIP_SIZE + STRIP_RECENT]
     )
-    return Strip(_running_bulks(viewer), listed, vars(listed[0])["running_count"] if listed else 0)
+    return Strip(
+        _running_bulks(viewer),
+        running=[operation for operation in listed if operation.active][:STRIP_SIZE],
+        running_count=vars(listed[0])["running_count"] if listed else 0,
+        recent=[operation for operation in listed if not operation.active][:STRIP_RECENT],
+    )
 
 
 def vm_rows(viewer: Actor, ids: Iterable[UUID]) -> list[VmRow]:
@@ -333,6 +360,23 @@ def events(viewer: Actor, condition: Q) -> QuerySet[Event]:
     """Return events with their VM, host and operation, newest first."""
     seen = Event.objects.filter(permissions.where(viewer, permissions.VIEW_EVENTS, "vm__"))
     return seen.filter(condition).select_related("vm", "host", "operation")
+
+
+def sign_ins(viewer: User) -> list[Event]:
+    """Return the last times that somebody logged in as the viewer, or tried to, newest first."""
+    return list(Event.objects.filter(actor=viewer, code__in=_SIGN_INS)[:SIGN_INS_SHOWN])
+
+
+def given_roles(viewer: User) -> list[Assignment]:
+    """Return which roles the viewer has where, of their own or through their groups."""
+    assigned = Assignment.objects.filter(Q(user=viewer) | Q(group__user=viewer)).order_by(Lower("role__name"), "pk")
+    return list(assigned.select_related("role", "group", "host", "tag", "vm"))
+
+
+def two_factor(viewer: User) -> tuple[SecondFactor, int] | None:
+    """Return the viewer's second factor, and how many recovery codes are left; None where they have none."""
+    factor = SecondFactor.objects.filter(user=viewer).annotate(left=Count("user__recovery_codes")).first()
+    return (factor, vars(factor)["left"]) if factor is not None else None
 
 
 def hosts(viewer: Actor) -> QuerySet[Host]:

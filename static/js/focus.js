@@ -18,3 +18,22 @@ export function announce(text) {
   region.append(line);
   while (region.children.length > 3) region.firstElementChild.remove();
 }
+
+// Back leads to the control that was left, not only to the page: browsers remember where a page was scrolled, but not
+// what had the keyboard, unless they keep the whole page.
+const KEY = `focus:${location.pathname}${location.search}`;
+addEventListener("pagehide", () => {
+  try {
+    sessionStorage.setItem(KEY, document.activeElement?.id ?? "");
+  } catch {
+    // storage is switched off: Back leads to the page alone
+  }
+});
+if (performance.getEntriesByType("navigation")[0]?.type === "back_forward") {
+  try {
+    const left = sessionStorage.getItem(KEY);
+    if (left) document.getElementById(left)?.focus({ preventScroll: true });
+  } catch {
+    // as above
+  }
+}

@@ -145,17 +145,13 @@ const isTyped = (field) =>
   (field.matches("select")
     ? [...field.options].some((option) => option.selected !== option.defaultSelected)
     : field.value !== field.defaultValue);
-const USER_STATE = ["aria-expanded", "open"];
 Idiomorph.defaults.callbacks.beforeNodeMorphed = (before, after) => {
   if (!(before instanceof Element) || !(after instanceof Element)) return true;
   if (before.matches(":popover-open")) return false;
   if (before.matches("input[type=checkbox], input[type=radio]")) after.toggleAttribute("checked", before.checked);
   else if (before.matches("input, textarea, select") && isTyped(before)) return false;
-  for (const name of USER_STATE) {
-    if (before.hasAttribute(name) && (name === "aria-expanded" || before.matches("details"))) {
-      after.setAttribute(name, before.getAttribute(name));
-    }
-  }
+  if (before.matches("details")) after.toggleAttribute("open", before.open);
+  if (before.hasAttribute("aria-expanded")) after.setAttribute("aria-expanded", before.getAttribute("aria-expanded"));
   return true;
 };
 

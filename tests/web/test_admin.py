@@ -38,6 +38,7 @@ MODELS = (
     "virtualmachine",
     "tag",
     "preference",
+    "secondfactor",
     "subscription",
     "mail",
     "bulk",

@@ -34,6 +34,17 @@ def set_preferences(
     _keep(person, **{name: wish for name, wish in wishes.items() if wish is not None})
 
 
+def set_name(person: User, first_name: str, last_name: str) -> None:
+    """Set what a person is called, beside the name they log in with.
+
+    Raises:
+        PermissionDenied: Somebody who was deactivated.
+    """
+    permissions.require(person.is_active)
+    person.first_name, person.last_name = first_name, last_name
+    person.save(update_fields=["first_name", "last_name"])
+
+
 def dismiss_hint(person: User, hint: Hint) -> None:
     """Show a page's hint to a person no more.
 

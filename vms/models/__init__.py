@@ -14,17 +14,21 @@ from vms.models.notices import Mail, Subscription
 from vms.models.operations import SCREEN_LIMIT, Operation, OperationQuerySet, OperationScreen, OperationStep
 from vms.models.preferences import Preference
 from vms.models.roles import Assignment, Role
+from vms.models.samples import Glimpse, Sample
+from vms.models.signing_in import Attempts, RecoveryCode, SecondFactor
 from vms.models.tags import Tag
 
 __all__ = [
     "SCREEN_LIMIT",
     "Assignment",
+    "Attempts",
     "Bulk",
     "BulkRefusal",
     "ConfigurationChange",
     "ConfigurationChangeQuerySet",
     "Event",
     "EventQuerySet",
+    "Glimpse",
     "Host",
     "HostCheck",
     "HostQuerySet",
@@ -35,7 +39,10 @@ __all__ = [
     "OperationStep",
     "PortalDefaults",
     "Preference",
+    "RecoveryCode",
     "Role",
+    "Sample",
+    "SecondFactor",
     "Subscription",
     "Tag",
     "VirtualMachine",

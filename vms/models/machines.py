@@ -156,8 +156,8 @@ class VirtualMachine(models.Model):
         return self.name
 
     def get_absolute_url(self) -> str:
-        """Return the address of the list, narrowed down to this VM."""
-        return f"{reverse('vm_list')}?name={self.name}"
+        """Return the address of its page."""
+        return reverse("vm_detail", args=[self.pk])
 
     @property
     def reason_tags(self) -> list[str]:

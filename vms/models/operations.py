@@ -137,6 +137,8 @@ class Operation(models.Model):
             # What the sweep asks every second.
             models.Index(fields=["wake_at"], condition=~Q(stage=_ENDED), name="operation_due"),
             models.Index(F("vm"), F("created_at").desc(), name="operation_newest_of_vm"),
+            # What runs, and what has just ended.
+            models.Index(fields=["ended_at"], name="operation_ended_at"),
             # What is running, oldest first: asked for by every page that lists VMs.
             models.Index(fields=["created_at"], condition=Q(ended_at__isnull=True), name="operation_running"),
             # Which bulks have a queue, and who is next in it.

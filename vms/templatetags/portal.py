@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import template
+from django.contrib.auth.models import AnonymousUser, User
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -20,7 +21,8 @@ from vms.domain.observation import Proof
 from vms.domain.operation import Outcome
 from vms.domain.plan import Consequence, PlanKind
 from vms.domain.power import Action, VmStatus
-from vms.models import ConfigurationChange, Operation
+from vms.domain.preferences import Hint
+from vms.models import ConfigurationChange, Operation, Preference
 
 register = template.Library()
 
@@ -180,6 +182,25 @@ def level_of(operation: Operation) -> str:
     return "success" if operation.succeeded else "plain"
 
 
+@register.simple_tag
+def preference_of(user: User | AnonymousUser) -> Preference:
+    """Return what a person prefers."""
+    return Preference.of(user)
+
+
+@register.inclusion_tag("components/hint.html", takes_context=True)
+def hint(context: dict[str, Any], key: str) -> dict[str, Any]:
+    """Say what a page is for, until the person has dismissed that."""
+    request = context["request"]
+    shown = Preference.of(request.user).shows(Hint(key))
+    return {
+        "hint": key if shown else "",
+        "text": labels.HINT[Hint(key)],
+        "next": request.get_full_path(),
+        "csrf_token": context.get("csrf_token"),
+    }
+
+
 @register.simple_tag(takes_context=True)
 def may_steer(context: dict[str, Any], operation: Operation) -> bool:
     """Say whether the user may extend or cancel an operation."""
@@ -226,9 +247,9 @@ def sort_link(column: str, current: str) -> dict[str, str]:
 
 
 @register.simple_tag
-def action_url(action: Action) -> str:
+def action_url(action: str) -> str:
     """Return the address of an action."""
-    return reverse("vm_action", args=[action])
+    return reverse("vm_action", args=[Action(action)])
 
 
 @register.filter

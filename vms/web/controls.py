@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from vms import actions, labels, permissions
 from vms.domain.power import LOSING_ACTIONS, Action
+from vms.models import VirtualMachine
 from vms.queries import VmRow
 from vms.roles import access_of
 
@@ -49,12 +50,18 @@ _MORE: tuple[tuple[Action | str, ...], ...] = (
     (Action.POWER_CYCLE,),
     (Action.REMOVE,),
 )
+#: The same on the page of one VM, which has tabs for the rest.
+_PAGE_MORE: tuple[tuple[Action | str, ...], ...] = ((Action.RESUME,), (Action.POWER_CYCLE,), (Action.REMOVE,))
 _MENU: tuple[tuple[Action | str, ...], ...] = (
     (Action.RUN, Action.RUN_ONCE, Action.RESUME, Action.SUSPEND, Action.SHUT_DOWN, Action.REBOOT),
     ("console", "edit", "pending"),
     ("operations", "events"),
     (Action.POWER_OFF, Action.POWER_CYCLE),
     (Action.REMOVE,),
+)
+_BESIDE_SCREEN: tuple[tuple[Action | str, ...], ...] = (
+    (Action.RUN, Action.SHUT_DOWN, Action.REBOOT),
+    (Action.POWER_OFF, Action.POWER_CYCLE),
 )
 _LABELS: dict[str, Promise] = {
     "console": gettext_lazy("Console"),
@@ -65,6 +72,7 @@ _LABELS: dict[str, Promise] = {
 }
 #: Dialogs that are about one VM and no power action.
 _DIALOGS = frozenset({"edit", "pending"})
+_SHORTCUTS = {Action.REBOOT.value: "r", "edit": "e"}
 _ICONS = {"console": "console", "edit": "edit", "pending": "pending", "operations": "clock", "events": "info"}
 
 
@@ -86,6 +94,11 @@ class Control:
     method: str
     why_not: str = ""
     dangerous: bool = False
+
+    @property
+    def shortcut(self) -> str:
+        """The single key that presses it; "" for none."""
+        return _SHORTCUTS.get(self.key, "")
 
     @property
     def names_vm(self) -> bool:
@@ -118,6 +131,11 @@ def toolbar_more(user: User, rows: Sequence[VmRow], unseen: Unseen | None = None
     return _groups(user, rows, _MORE, unseen)
 
 
+def page_more(user: User, row: VmRow) -> Groups:
+    """Return what stands behind the ⋮ of the toolbar on a VM's own page."""
+    return _groups(user, [row], _PAGE_MORE)
+
+
 def menu(user: User, row: VmRow) -> Groups:
     """Return the context menu of one VM."""
     return _groups(user, [row], _MENU)
@@ -126,6 +144,11 @@ def menu(user: User, row: VmRow) -> Groups:
 def toolbar_run(user: User, rows: Sequence[VmRow], unseen: Unseen | None = None) -> Groups:
     """Return what stands behind the ▾ beside Run."""
     return _groups(user, rows, _RUN, unseen)
+
+
+def beside_screen(user: User, row: VmRow) -> Groups:
+    """Return the power controls beside a VM's screen."""
+    return _groups(user, [row], _BESIDE_SCREEN)
 
 
 def one(user: User, row: VmRow, action: Action) -> Control | None:
@@ -170,7 +193,7 @@ def _control(user: User, rows: Sequence[VmRow], name: Action | str, unseen: Unse
             why_not=_why_not_unseen(name, unseen) if unseen else _why_not(user, name, rows),
             dangerous=name in LOSING_ACTIONS,
         )
-    url, why_not = ("", _("Select one virtual machine only.")) if unseen else _elsewhere(name, rows)
+    url, why_not = ("", _("Select one virtual machine only.")) if unseen else _elsewhere(user, name, rows)
     method = "dialog" if name in _DIALOGS else "get"
     return Control(name, str(_LABELS[name]), _ICONS[name], url, method, why_not)
 
@@ -203,15 +226,21 @@ def _why_not(user: User, action: Action, rows: Sequence[VmRow]) -> str:
     return f"{refusals[0]} {more % {'count': others}}"
 
 
-def _elsewhere(name: str, rows: Sequence[VmRow]) -> tuple[str, str]:
+def _elsewhere(user: User, name: str, rows: Sequence[VmRow]) -> tuple[str, str]:
     """Return where a control that is no power action leads, or why it does not."""
-    if name == "console":
-        return "", _("The console is not available yet.")
     if not rows:
         return "", _("Select a virtual machine first.")
     if len(rows) > 1:
         return "", _("Select one virtual machine only.")
     vm = rows[0].vm
+    if name == "console":
+        return _console(user, vm)
     if name in _DIALOGS:
         return reverse(f"vm_{name}", args=[vm.pk]), ""
     return f"{reverse('operation_list' if name == 'operations' else 'event_list')}?vm={vm.pk}", ""
+
+
+def _console(user: User, vm: VirtualMachine) -> tuple[str, str]:
+    if not permissions.may_use_console(user, vm):
+        return "", _("You do not have the permission for this on %(vm)s.") % {"vm": vm.name}
+    return reverse("vm_console", args=[vm.pk]), actions.console_refusal(vm)

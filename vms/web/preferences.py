@@ -8,10 +8,14 @@ from django.core.exceptions import BadRequest
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
+from django_htmx.http import trigger_client_event
 
 from vms import actions
 from vms.domain.preferences import Hint, Theme
+from vms.models import Preference
+from vms.web import answers
 from vms.web.access import Request, signed_in
 
 
@@ -42,9 +46,16 @@ def preferences(request: Request) -> HttpResponse:
         actions.set_preferences(
             request.user, shortcuts=shortcuts, language=sent.get("language"), theme=sent.get("theme")
         )
-    if request.htmx:
+    if not request.htmx:
+        return redirect(_back(request))
+    if "shortcuts" not in sent:
         return HttpResponse()
-    return redirect(_back(request))
+    on = Preference.of(request.user).shortcuts
+    message = (
+        _("Single keys are on.") if on else _("Single keys are off. The menu under your name turns them on again.")
+    )
+    told = trigger_client_event(HttpResponse(), "portal:shortcuts", {"on": on})
+    return answers.close_dialog(answers.toast(told, message))
 
 
 def _back(request: Request) -> str:

@@ -191,7 +191,8 @@ def _not_all(request: Request, action: Action, asked: Asked, chosen: Selection) 
 def _changed_rows(request: Request, asked: Asked, chosen: Selection) -> list[VmRow]:
     """Return the rows that the answer puts in their places; none where most of them are on no page now."""
     ids = [operation.vm_id for operation in asked.accepted]
-    return queries.vm_rows(request.user, ids) if ids and chosen.match is None else []
+    wanted = bool(ids) and chosen.match is None and answers.wants_rows(request)
+    return queries.vm_rows(request.user, ids) if wanted else []
 
 
 def _in_words(action: Action, asked: Asked) -> str:

@@ -24,7 +24,8 @@ from vms.web.correlation import correlation_id
 from vms.web.edit_form import EditForm
 from vms.web.forms import DefaultsForm
 from vms.web.learned import learned_of, typed_delay
-from vms.web.vm_pending import row_of, show
+from vms.web.vm_frame import row_of
+from vms.web.vm_pending import show
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from vms import labels, permissions, queries
+from vms.queries import VmRow
 from vms.web import controls
 from vms.web.access import Request, needs
 from vms.web.filters import FilterError, VmFilter
@@ -84,6 +85,8 @@ def _toolbar(request: Request) -> dict[str, Any]:
         return _toolbar_of_match(request, match)
     ids = selected_ids(request.GET)
     rows = queries.vm_rows(request.user, ids) if ids else []
+    if "alone" in request.GET and len(rows) == 1:
+        return toolbar_alone(request, rows[0])
     return _controls(request, rows) | {"selected_count": len(rows)}
 
 
@@ -101,4 +104,15 @@ def _controls(request: Request, rows: list[queries.VmRow], unseen: controls.Unse
         "toolbar": controls.toolbar(request.user, rows, unseen),
         "toolbar_run": controls.toolbar_run(request.user, rows, unseen),
         "toolbar_more": controls.toolbar_more(request.user, rows, unseen),
+    }
+
+
+def toolbar_alone(request: Request, row: VmRow) -> dict[str, Any]:
+    """Return what the toolbar on the page of one VM needs."""
+    return {
+        "alone": True,
+        "selected": [row.vm],
+        "toolbar": controls.toolbar(request.user, [row]),
+        "toolbar_run": controls.toolbar_run(request.user, [row]),
+        "toolbar_more": controls.page_more(request.user, row),
     }
