@@ -110,6 +110,7 @@ def test_every_word_of_the_pages_comes_from_the_catalogues(
         "vm_operations",
         "vm_events",
         "vm_permissions",
+        "vm_definition",
         "vm_console",
         "vm_menu",
         "vm_edit",
