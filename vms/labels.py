@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from vms.domain.configuration import BootDevice, Part
@@ -19,6 +19,7 @@ from vms.domain.policy import Option, Origin
 from vms.domain.power import Action, VmStatus
 from vms.domain.preferences import Hint, Theme
 from vms.domain.run_options import RunOptions
+from vms.domain.screen import NoScreen
 
 STATUS: dict[VmStatus, Promise] = {
     VmStatus.DOWN: _("Down"),
@@ -82,6 +83,39 @@ ACTION: dict[Action, Promise] = {
     Action.SUSPEND: _("Suspend"),
     Action.RESUME: _("Resume"),
     Action.REMOVE: _("Remove"),
+}
+
+#: The same within a sentence: "Cannot reboot …", "a reboot asked for by …".
+ACTION_WITHIN: dict[Action, Promise] = {
+    Action.RUN: pgettext_lazy("within a sentence", "run"),
+    Action.RUN_ONCE: pgettext_lazy("within a sentence", "run once"),
+    Action.SHUT_DOWN: pgettext_lazy("within a sentence", "shut down"),
+    Action.POWER_OFF: pgettext_lazy("within a sentence", "power off"),
+    Action.REBOOT: pgettext_lazy("within a sentence", "reboot"),
+    Action.POWER_CYCLE: pgettext_lazy("within a sentence", "power cycle"),
+    Action.SUSPEND: pgettext_lazy("within a sentence", "suspend"),
+    Action.RESUME: pgettext_lazy("within a sentence", "resume"),
+    Action.REMOVE: pgettext_lazy("within a sentence", "remove"),
+}
+
+#: What a permission allows, by its code; those that are not on virtual machines are Django's four on a kind of thing.
+PERMISSION: dict[str, Promise] = {
+    "view_vm": _("Can see virtual machines"),
+    "change_vm": _("Can edit virtual machines"),
+    "run_vm": _("Can run and resume virtual machines"),
+    "shut_down_vm": _("Can shut down virtual machines"),
+    "power_off_vm": _("Can power off virtual machines"),
+    "reboot_vm": _("Can reboot virtual machines"),
+    "power_cycle_vm": _("Can power cycle virtual machines"),
+    "suspend_vm": _("Can suspend virtual machines"),
+    "remove_vm": _("Can remove virtual machines"),
+    "console_vm": _("Can use the console of virtual machines"),
+}
+_ON_KIND: dict[str, Promise] = {
+    "view": _("Can view: %(kind)s"),
+    "add": _("Can add: %(kind)s"),
+    "change": _("Can change: %(kind)s"),
+    "delete": _("Can delete: %(kind)s"),
 }
 
 STAGE: dict[Stage, Promise] = {
@@ -311,6 +345,17 @@ def exact_memory(size: int) -> str:
     return f"{(Decimal(size) / (1 << 20)).normalize():f} MiB"
 
 
+def permission(code: str, kind: str) -> str:
+    """Say what a permission allows.
+
+    Args:
+        kind: What it is about, as people call it.
+    """
+    if code in PERMISSION:
+        return str(PERMISSION[code])
+    return str(_ON_KIND[code.partition("_")[0]]) % {"kind": kind}
+
+
 def memory(size: int) -> str:
     """Write bytes in the largest binary unit that leaves a short number."""
     value = float(size)
@@ -367,6 +412,12 @@ ORIGIN: dict[Origin, Promise] = {
     Origin.DEFAULT: _("portal default"),
     Origin.REQUEST: _("this request"),
     Origin.PENDING_CHANGES: _("pending changes must be applied"),
+}
+
+NO_SCREEN: dict[NoScreen, Promise] = {
+    NoScreen.DOWN: _("The virtual machine is down: it has no screen."),
+    NoScreen.HOST_AWAY: _("The host of the virtual machine cannot be reached."),
+    NoScreen.GONE: _("The virtual machine is gone: it is no longer defined on its host."),
 }
 
 KEPT: dict[Kept, Promise] = {

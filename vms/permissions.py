@@ -96,6 +96,11 @@ def may_view(user: Actor, vm: VirtualMachine | None = None) -> bool:
     return somewhere(user, VIEW) if vm is None else access_of(user).may(VIEW, vm)
 
 
+def sees_all(user: Actor) -> bool:
+    """Say whether no VM is hidden from `user`."""
+    return not where(user, VIEW)
+
+
 def may_change(user: Actor, vm: VirtualMachine) -> bool:
     """Say whether `user` may edit `vm` and its policy."""
     return access_of(user).may(CHANGE, vm)

@@ -201,7 +201,8 @@ def strip(viewer: Actor) -> Strip:
     """Return what is running anywhere, and what has just ended."""
     # By one query, and by when they ended alone: that is indexed, and null for what has not.
     running = Q(ended_at__isnull=True)
-    recent = Q(ended_at__gte=timezone.now() - RECENT, vm__host__removed_at__isnull=True)
+    # What is not listed any more is history.
+    recent = Q(ended_at__gte=timezone.now() - RECENT, vm__removed_at=None, vm__host__removed_at=None)
     listed = list(
         Operation.objects.filter(running | recent, permissions.where(viewer, permissions.VIEW, "vm__"))
         .exclude(stage=Stage.QUEUED)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
 from django.contrib.auth.backends import ModelBackend
-from django.contrib.auth.models import AnonymousUser, Permission, User
+from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import IntegerField, Model, Q, UUIDField, Value
 
 from vms.models import Assignment, Event, Operation, VirtualMachine
@@ -46,6 +46,13 @@ class Access:
     def on_some(self) -> bool:
         """True when anything holds on some VMs only."""
         return not self.everything and bool(self.on_hosts or self.on_tags or self.on_vms)
+
+    @property
+    def kind(self) -> Hashable:
+        """The same for people who may do the same in the same places."""
+        if self.everything:
+            return True
+        return (self.everywhere, *(frozenset(given.items()) for given in (self.on_hosts, self.on_tags, self.on_vms)))
 
     def to(self, vm: VirtualMachine) -> frozenset[str]:
         """Return the verbs on a VM. Where roles are given by tag, its tags are read (prefetch them for a list)."""
@@ -86,49 +93,65 @@ def access_of(user: User | AnonymousUser) -> Access:
         return _NOBODY
     kept: Access | None = getattr(user, _KEPT, None)
     if kept is None:
-        kept = _read(user)
-        setattr(user, _KEPT, kept)
+        read_together([user])
+        kept = getattr(user, _KEPT)
     return kept
 
 
-def _read(user: User) -> Access:
-    everywhere: set[str] = set()
-    hosts: dict[int, set[str]] = defaultdict(set)
-    tags: dict[int, set[str]] = defaultdict(set)
-    vms: dict[UUID, set[str]] = defaultdict(set)
-    for host, tag, vm, app, codename in _given_to(user):
+def read_together(users: Iterable[User]) -> None:
+    """Read what each of these people may do by a single query; `access_of` asks for none of them afterwards."""
+    people = {user.pk: user for user in users if user.is_active}
+    given: dict[int, _Given] = {pk: _Given() for pk in people}
+    for pk, host, tag, vm, app, codename in _given_to(people.values()):
         if codename is None:
             continue  # a role without verbs
         verb = f"{app}.{codename}"
         if vm is not None:
-            vms[vm].add(verb)
+            given[pk].vms[vm].add(verb)
         elif tag is not None:
-            tags[tag].add(verb)
+            given[pk].tags[tag].add(verb)
         elif host is not None:
-            hosts[host].add(verb)
+            given[pk].hosts[host].add(verb)
         else:
-            everywhere.add(verb)
-    return Access(user.is_superuser, frozenset(everywhere), _frozen(hosts), _frozen(tags), _frozen(vms))
+            given[pk].everywhere.add(verb)
+    for pk, user in people.items():
+        setattr(user, _KEPT, given[pk].access(everything=user.is_superuser))
 
 
-def _given_to(user: User) -> Iterable[tuple[int | None, int | None, UUID | None, str, str | None]]:
-    """Return each place (host, tag, VM; none is the whole portal) with each permission there, by a single query."""
-    permissions = Permission.objects.order_by()
-    if not user.is_superuser:  # who may do everything is not asked what
-        permissions = permissions.filter(Q(user=user) | Q(group__user=user))
+@dataclass(slots=True)
+class _Given:
+    """What is read of one person, place by place."""
+
+    everywhere: set[str] = field(default_factory=set)
+    hosts: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    tags: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    vms: dict[UUID, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def access(self, *, everything: bool) -> Access:
+        return Access(
+            everything, frozenset(self.everywhere), _frozen(self.hosts), _frozen(self.tags), _frozen(self.vms)
+        )
+
+
+def _given_to(people: Iterable[User]) -> Iterable[tuple[int, int | None, int | None, UUID | None, str, str | None]]:
+    """Return whom, at which place (host, tag, VM; none is the whole portal), which permission was given."""
+    ids = [user.pk for user in people]
     nowhere = {
         "at_host": Value(None, output_field=IntegerField()),
         "at_tag": Value(None, output_field=IntegerField()),
         "at_vm": Value(None, output_field=UUIDField()),
     }
-    assigned = Assignment.objects.filter(Q(user=user) | Q(group__user=user)).order_by()
-    # Outer joins: a role may have no verbs, and of the places at most one is set.
-    return (
-        permissions.annotate(**nowhere)
-        .values_list(*nowhere, "content_type__app_label", "codename")
-        .union(
-            assigned.values_list("host", "tag", "vm", "role__verbs__content_type__app_label", "role__verbs__codename")
-        )
+    # Outer joins: a role or group may have no verbs, and of the places at most one is set.
+    place, verb = ("host", "tag", "vm"), ("content_type__app_label", "codename")
+    own = User.user_permissions.through.objects.filter(user__in=ids).annotate(**nowhere)
+    grouped = User.groups.through.objects.filter(user__in=ids).annotate(**nowhere)
+    assigned = Assignment.objects.order_by()
+    return own.values_list("user", *nowhere, *(f"permission__{name}" for name in verb)).union(
+        grouped.values_list("user", *nowhere, *(f"group__permissions__{name}" for name in verb)),
+        assigned.filter(user__in=ids).values_list("user", *place, *(f"role__verbs__{name}" for name in verb)),
+        assigned.filter(group__user__in=ids).values_list(
+            "group__user", *place, *(f"role__verbs__{name}" for name in verb)
+        ),
     )
 
 
@@ -151,6 +174,8 @@ class RoleBackend(ModelBackend):
     def get_all_permissions(self, user_obj: Any, obj: Model | None = None) -> set[str]:
         """Return the verbs on an object: a VM, or what belongs to one; without one, those on the whole portal."""
         access = access_of(user_obj)
+        if access.everything:  # who may do everything is not asked what
+            return super().get_all_permissions(user_obj)
         vm = _vm_of(obj)
         return set(access.everywhere if vm is None else access.to(vm))
 

@@ -7,18 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.contrib.auth.models import Group, Permission, User
 from django.core.paginator import Page, Paginator
 from django.db.models import Prefetch, Q
 
-from vms import queries
-from vms.models import Assignment, Operation, OperationStep, VirtualMachine
+from vms import labels, queries
+from vms.domain.usage import drawn
+from vms.models import Assignment, Glimpse, Operation, OperationStep, Sample, VirtualMachine
 from vms.permissions import Actor
 
 #: Each brings its timeline along.
 _OPERATIONS_A_PAGE = 10
-_OURS = Permission.objects.filter(content_type__app_label="vms").order_by("name")
+#: What permissions on a VM are about; the others of the portal's say nothing of one.
+_ABOUT_VMS = ("virtualmachine", "operation", "event", "assignment")
+_OURS = (
+    Permission.objects.filter(content_type__app_label="vms", content_type__model__in=_ABOUT_VMS)
+    .select_related("content_type")
+    .order_by("name")
+)
 
 
 def operation_page(viewer: Actor, vm: VirtualMachine, page: str | int | None) -> Page[Operation]:
@@ -85,28 +93,35 @@ def _distance(assignment: Assignment) -> tuple[int, int]:
 
 def _of_django() -> Iterable[Grant]:
     """Yield those who have permissions on the whole portal without any role."""
-    ours = {"permissions__content_type__app_label": "vms"}
-    for group in (
-        Group.objects.filter(**ours)
-        .distinct()
-        .order_by("name")
-        .prefetch_related(Prefetch("permissions", _OURS, to_attr="ours"))
-    ):
+    groups = Group.objects.filter(permissions__in=_OURS.order_by()).distinct().order_by("name")
+    for group in groups.prefetch_related(Prefetch("permissions", _OURS, to_attr="ours")):
         yield Grant(group, None, _names(vars(group)["ours"]))
-    people = User.objects.filter(
-        Q(is_superuser=True) | Q(user_permissions__content_type__app_label="vms"), is_active=True
-    )
-    for person in (
-        people.distinct().order_by("username").prefetch_related(Prefetch("user_permissions", _OURS, to_attr="ours"))
-    ):
+    somehow = Q(is_superuser=True) | Q(user_permissions__in=_OURS.order_by())
+    people = User.objects.filter(somehow, is_active=True).distinct().order_by("username")
+    for person in people.prefetch_related(Prefetch("user_permissions", _OURS, to_attr="ours")):
         yield Grant(person, None, () if person.is_superuser else _names(vars(person)["ours"]))
 
 
 def _names(permissions: Iterable[Permission]) -> tuple[str, ...]:
-    return tuple(permission.name for permission in permissions)
+    return tuple(labels.permission(each.codename, each.content_type.name) for each in permissions)
 
 
 def verb_names(verbs: Iterable[str]) -> tuple[str, ...]:
     """Return what the portal's permissions among these allow, in words."""
     codenames = [name for app, _, name in (verb.partition(".") for verb in verbs) if app == "vms"]
     return _names(_OURS.filter(codename__in=codenames))
+
+
+def samples(vm: VirtualMachine, since: datetime, resolution: int) -> list[Sample]:
+    """Return what a VM used since a moment, oldest first: samples of one resolution, and finer ones for the end."""
+    found = Sample.objects.filter(vm=vm, resolution__lte=resolution, at__gte=since)
+    return drawn(found, resolution)
+
+
+def screen(vm: VirtualMachine) -> Glimpse:
+    """Return the picture of a VM's screen that was taken last.
+
+    Raises:
+        Glimpse.DoesNotExist: There is none.
+    """
+    return Glimpse.objects.get(vm=vm, kind=Glimpse.Kind.SCREEN, taken_at__isnull=False)

@@ -17,9 +17,10 @@ const ROWS_MOVE_S = 2;
 const INTERRUPTED_S = 5;
 const TOPIC_S = 1; // a refresh that a topic asks for follows the one before no sooner
 const SLOWEST_S = 30;
+const SPREAD_S = 1; // pages that are all told to read themselves again do not all ask in the same moment
 const due = new Map(); // element id -> moment of its next refresh
-const inFlight = new Set(); // element ids
-const outdated = new Set(); // those of them whose answer is no longer wanted
+const inFlight = new Map(); // element id -> parts (HTML by id) that the stream has brought since it was asked for
+const outdated = new Set(); // ids of those in flight whose answer is no longer wanted
 const refreshedAt = new Map(); // element id -> moment of its last refresh
 let failures = 0;
 let streaming = false;
@@ -37,16 +38,19 @@ export function refresh(element) {
     outdated.add(id);
     return;
   }
-  inFlight.add(id);
+  inFlight.set(id, new Map());
   refreshedAt.set(id, performance.now());
+  due.set(id, Infinity); // what asks for another one from now on is not answered by this one
   htmx
     .ajax("GET", element.dataset.live || element.dataset.source, { source: element, target: element, swap: "morph:outerHTML" })
     .catch(() => {}) // counted by the events below
     .finally(() => {
+      const newer = inFlight.get(id);
       inFlight.delete(id);
-      due.set(id, performance.now() + wait(element));
+      due.set(id, Math.min(due.get(id), performance.now() + wait(element)));
       const heir = document.getElementById(id);
       if (outdated.delete(id) && heir) refresh(heir);
+      else for (const [part, html] of newer) put(part, html);
     });
 }
 
@@ -62,6 +66,7 @@ function tick() {
   if (document.hidden) return;
   const now = performance.now();
   for (const element of elements()) {
+    if (inFlight.has(element.id)) continue;
     if (!due.has(element.id)) due.set(element.id, now + wait(element));
     else if (due.get(element.id) <= now) refresh(element);
   }
@@ -92,12 +97,15 @@ function soon(element, seconds) {
 function put(id, html) {
   const element = document.getElementById(id);
   const around = (element ?? document.getElementById("vm_board"))?.closest("[data-live]");
-  if (around && inFlight.has(around.id)) outdated.add(around.id); // its answer may be older
+  // An answer that is on its way may be older: the part is put in once more, over it. (An older part does no harm. What
+  // has changed since is brought by the stream, too.)
+  if (around) inFlight.get(around.id)?.set(id, html);
   if (!element) {
     if (around?.hasAttribute("data-rows-move")) soon(around, ROWS_MOVE_S);
     return;
   }
-  htmx.swap(element, html, { swapStyle: "morph:outerHTML", swapDelay: 0, settleDelay: 0 });
+  // Without the context htmx knows no extension, and would put the part inside of what it is to replace.
+  htmx.swap(element, html, { swapStyle: "morph:outerHTML", swapDelay: 0, settleDelay: 0 }, { contextElement: element });
   if (around?.hasAttribute("data-rows-move") && element.matches("tr")) soon(around, ROWS_MOVE_S);
 }
 
@@ -107,7 +115,7 @@ function told(topics) {
     const mine = element.dataset.topics?.split(" ") ?? [];
     // Who may see some VMs only is told "operation", without saying which.
     const isTold = (topic) => topics.includes(topic) || topics.includes(topic.split(":")[0]);
-    if (all || mine.some(isTold)) soon(element, all ? 0 : TOPIC_S);
+    if (all || mine.some(isTold)) soon(element, TOPIC_S + (all ? SPREAD_S * Math.random() : 0));
   }
 }
 
@@ -132,11 +140,16 @@ listen((message) => {
 });
 
 // What the user did to the page is not undone by a refresh.
+const isTyped = (field) =>
+  field === document.activeElement ||
+  (field.matches("select")
+    ? [...field.options].some((option) => option.selected !== option.defaultSelected)
+    : field.value !== field.defaultValue);
 Idiomorph.defaults.callbacks.beforeNodeMorphed = (before, after) => {
   if (!(before instanceof Element) || !(after instanceof Element)) return true;
   if (before.matches(":popover-open")) return false;
   if (before.matches("input[type=checkbox], input[type=radio]")) after.toggleAttribute("checked", before.checked);
-  else if (before.matches("input, textarea, select") && before === document.activeElement) return false;
+  else if (before.matches("input, textarea, select") && isTyped(before)) return false;
   if (before.matches("details")) after.toggleAttribute("open", before.open);
   if (before.hasAttribute("aria-expanded")) after.setAttribute("aria-expanded", before.getAttribute("aria-expanded"));
   return true;

@@ -1,4 +1,6 @@
 // Entry: everything a page of the portal does in the browser. theme.js stands apart, it runs before the first paint.
+import "./console.js";
+import "./copy.js";
 import "./countdown.js";
 import "./dialog.js";
 import "./live.js";
@@ -9,3 +11,6 @@ import "./search.js";
 import "./selection.js";
 import "./shortcuts.js";
 import "./toast.js";
+
+// Only where something is drawn: uPlot is larger than all the rest.
+if (document.getElementById("vm_charts")) import("./charts.js");

@@ -88,6 +88,8 @@ def test_the_record_is_printed_in_black_on_white_with_all_steps_and_nothing_to_p
     black_on_nothing = [True, "rgb(0, 0, 0)", "rgba(0, 0, 0, 0)"]
     for element in (*steps.all(), page.locator("h1"), page.locator("body")):
         assert element.evaluate(colours) == black_on_nothing
+    paper = "each => [getComputedStyle(each).colorScheme, getComputedStyle(each).backgroundColor]"
+    assert page.locator("html").evaluate(paper) == ["light only", "rgb(255, 255, 255)"]
     # Nothing is cut off by a frame that could be scrolled on a screen.
     page_height, main_height = page.evaluate(
         "[document.documentElement.scrollHeight, document.querySelector('#main').scrollHeight]"

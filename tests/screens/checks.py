@@ -31,14 +31,20 @@ _WITHOUT_FOCUS = """() => {
   before?.focus?.({ preventScroll: true });
   return dull;
 }"""
-#: What is wider than the part of the page that it stands in; only tables may be moved sideways in a frame of their own.
-_TOO_WIDE = """() => [".pf-v6-c-page__main", ".pf-v6-c-modal-box__body"]
+#: What is wider than the part of the page that it stands in. Tables may be moved sideways in a frame of their own, but
+#: not where their rows are cards.
+_TOO_WIDE = """() => [".pf-v6-c-page__main", ".pf-v6-c-modal-box__body", ".portal-table-scroll:has(> .portal-table)"]
+  .filter((selector) => innerWidth <= 768 || !selector.startsWith(".portal-table"))
   .flatMap((selector) => [...document.querySelectorAll(selector)])
   .concat(document.documentElement)
   .filter((each) => each.checkVisibility() && each.scrollWidth > each.clientWidth)
   .map((each) => `${each.className || each.tagName}: ${each.scrollWidth} > ${each.clientWidth}`)"""
 
-_UNTIL_IT_IS = "async (width) => { while (innerWidth !== width) await new Promise(requestAnimationFrame); }"
+#: Waits until the window has a width and the page was laid out in it.
+_UNTIL_LAID_OUT = """async (width) => {
+  while (innerWidth !== width) await new Promise(requestAnimationFrame);
+  for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
+}"""
 
 _axe = Axe()
 
@@ -65,7 +71,7 @@ def width(page: Page, pixels: int) -> list[str]:
     size = page.viewport_size
     assert size is not None
     page.set_viewport_size({"width": pixels, "height": size["height"]})
-    page.evaluate(_UNTIL_IT_IS, pixels)
+    page.evaluate(_UNTIL_LAID_OUT, pixels)
     found = [f"at {pixels} px: {each}" for each in page.evaluate(_TOO_WIDE)]
     page.set_viewport_size(size)
     return found

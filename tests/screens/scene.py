@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.contrib.auth.models import User
 
@@ -19,11 +21,13 @@ from vms.models import (
     Bulk,
     BulkRefusal,
     Event,
+    Glimpse,
     Host,
     HostCheck,
     Operation,
     OperationScreen,
     PortalDefaults,
+    Sample,
     Tag,
     VirtualMachine,
 )
@@ -69,10 +73,13 @@ def build(host: Host, make_vm: MakeVm, make_operation: MakeOperation, ada: User)
         delay=None,
         failure_detail="internal error: process exited while connecting to monitor: Cannot allocate memory",
         reason="quarterly report",
+        created_at=NOW - timedelta(seconds=90),
         correlation_id=_correlation(2),
     )
     for number, outcome in enumerate(_OTHER_OUTCOMES, start=10):
-        make_operation(vms["mail"], outcome=outcome, correlation_id=_correlation(number))
+        ended = NOW - timedelta(minutes=number)
+        times = {"created_at": ended - timedelta(seconds=20), "ended_at": ended}
+        make_operation(vms["mail"], outcome=outcome, correlation_id=_correlation(number), **times)
     running = make_operation(vms["db01"], reason="security update of the kernel", correlation_id=_correlation(1))
     running.steps.create(
         number=1, kind=StepKind.PREPARE, at=running.created_at, answered_at=running.created_at, ok=True
@@ -80,6 +87,7 @@ def build(host: Host, make_vm: MakeVm, make_operation: MakeOperation, ada: User)
     assert running.asked_at is not None
     running.steps.create(number=2, kind=StepKind.ASK_AGENT, at=running.asked_at, answered_at=running.asked_at, ok=True)
     bulk, queued = _bulk(vms, make_operation)
+    _looked_at(vms["web01"])
     _events(ada, vms, running, forced, failed)
     return Scene(host, away, _checks(), vms, running, queued, forced, failed, bulk)
 
@@ -121,6 +129,9 @@ def _vms(host: Host, away: Host, make_vm: MakeVm) -> dict[str, VirtualMachine]:
         make_vm("batch03"),
         make_vm(LONG_NAME, **pending(boot=("cdrom", "hd"), cd_image="/isos/debian-12.9.0-amd64-netinst.iso")),
     ]
+    for number, vm in enumerate(made):
+        vm.uuid = uuid.UUID(int=0x4B7D4C1E_9A36_4000_8000_000000000000 + number)
+        vm.save()
     tags = [Tag.objects.create(name=name) for name in _TAGS]
     vms = {vm.name: vm for vm in made}
     vms[LONG_NAME].tags.set(tags)
@@ -153,6 +164,8 @@ def _forced(vm: VirtualMachine, make_operation: MakeOperation) -> Operation:
         "status": "up",
         "up_since": (began - timedelta(days=40)).isoformat(),
     }
+    operation.plan["policy"] |= {"force": True, "force_origin": "vm"}
+    operation.plan["steps"][2]["kind"] = PlanKind.POWER_OFF
     operation.plan["changes"] = [{"part": "memory", "now": 2 * _GIB, "next": configuration()["memory"]}]
     operation.save()
     calls = (
@@ -167,8 +180,7 @@ def _forced(vm: VirtualMachine, make_operation: MakeOperation) -> Operation:
     for number, (kind, seconds, ok, detail) in enumerate(calls, start=1):
         at = began + timedelta(seconds=seconds)
         operation.steps.create(number=number, kind=kind, at=at, answered_at=at, ok=ok, detail=detail)
-    width, height = 640, 360
-    picture = png.write(width, height, b"".join(bytes((0, 0, 40 + row // 4)) * width for row in range(height)))
+    width, height, picture = _picture()
     OperationScreen.objects.create(
         operation=operation,
         taken_at=began + timedelta(seconds=60.4),
@@ -193,11 +205,50 @@ def _bulk(vms: dict[str, VirtualMachine], make_operation: MakeOperation) -> tupl
             bulk=bulk,
             bulk_position=position,
             was_queued=queued,
+            created_at=NOW - timedelta(seconds=15 - position),
             correlation_id=bulk.correlation_id,
             **({"asked_at": None, "deadline_at": None} if queued else {}),
         )
     BulkRefusal.objects.create(bulk=bulk, vm=vms["legacy"], position=3, reason="Cannot reboot legacy: it is Down.")
     return bulk, operation
+
+
+def _looked_at(vm: VirtualMachine) -> None:
+    """What its page shows of it: the last quarter of an hour, its screen, what its guest says, its definition."""
+    Sample.objects.bulk_create(
+        Sample(
+            vm=vm,
+            at=NOW - timedelta(seconds=10 * number),
+            resolution=10,
+            cpu=0.4 + 0.3 * math.sin(number / 8),
+            memory=vm.memory,
+            memory_used=2 * _GIB + (number << 23),
+            disk_read=400_000 + int(300_000 * math.sin(number / 5)),
+            disk_written=90_000,
+            net_received=50_000 + int(40_000 * math.cos(number / 6)),
+            net_sent=20_000,
+        )
+        for number in range(88)
+    )
+    width, height, picture = _picture()
+    text = f"<domain type='kvm'>\n  <name>{vm.name}</name>\n  <memory unit='GiB'>4</memory>\n</domain>\n"
+    facts = {"system": "Debian GNU/Linux 12 (bookworm)", "addresses": ["192.0.2.7", "2001:db8::7"]}
+    told: tuple[tuple[Glimpse.Kind, dict[str, Any]], ...] = (
+        (Glimpse.Kind.SCREEN, {"width": width, "height": height, "png": picture}),
+        (Glimpse.Kind.GUEST, {"facts": facts}),
+        (Glimpse.Kind.DEFINITION, {"text": text}),
+    )
+    for kind, fields in told:
+        Glimpse.objects.create(vm=vm, kind=kind, taken_at=NOW, waits=False, **fields)
+
+
+def _picture() -> tuple[int, int, bytes]:
+    width, height = 640, 360
+    return (
+        width,
+        height,
+        png.write(width, height, b"".join(bytes((0, 0, 40 + row // 4)) * width for row in range(height))),
+    )
 
 
 def _events(

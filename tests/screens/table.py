@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from django.contrib.auth.models import User
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from tests.screens.scene import LONG_NAME, NOW, Scene
 from vms.domain.power import Action
-from vms.models import Host, VirtualMachine
+from vms.models import Host, SecondFactor, VirtualMachine
 
 Step = Callable[[Page, Scene], None]
 
@@ -28,8 +29,8 @@ class Screen:
         name: Of its pictures, too.
         address: Where it is found.
         step: What is done there to bring it up, and to wait until it is.
-        person: Who looks: an administrator, somebody who may see VMs of which there are none, somebody who was given
-            nothing, or nobody who is logged in.
+        person: Who looks: an administrator, somebody who may see VMs of which there are none, somebody with two-factor
+            login, somebody who was given nothing, or nobody who is logged in.
         shows: What has to be visible before anything is done.
         status: What the server answers.
     """
@@ -37,7 +38,7 @@ class Screen:
     name: str
     address: Callable[[Scene], str]
     step: Step | None = None
-    person: Literal["admin", "newcomer", "outsider", "nobody"] = "admin"
+    person: Literal["admin", "newcomer", "guarded", "outsider", "nobody"] = "admin"
     shows: str = "#main h1"
     status: int = 200
 
@@ -144,12 +145,43 @@ def refused(page: Page, scene: Scene) -> None:
     expect(page.locator("#vm_action_result")).to_be_visible()
 
 
+def no_code(page: Page, _scene: Scene) -> None:
+    """Try to switch two-factor login on without a code."""
+    page.locator("#main form button").click()
+    expect(page.locator("[data-error-summary]")).to_be_visible()
+
+
+def second_step(page: Page, _scene: Scene) -> None:
+    """Come to the second step of the login, as somebody who has one from now on."""
+    ada = User.objects.get(username="ada")
+    SecondFactor.objects.get_or_create(user=ada, defaults={"secret": "A" * 32, "used_interval": 0})
+    page.fill("#id_username", "ada")
+    page.fill("#id_password", "a password")
+    page.locator("#main form button").click()
+    expect(page.locator("#id_code")).to_be_visible()
+
+
+def new_recovery_codes(page: Page, _scene: Scene) -> None:
+    """Have new recovery codes shown."""
+    page.fill("#id_password", "a password")
+    page.locator("#main form button").click()
+    expect(page.locator(".portal-codes")).to_be_visible()
+
+
 def refused_login(page: Page, _scene: Scene) -> None:
     """Log in with a wrong password."""
     page.locator("#id_username").fill("ada")
     page.locator("#id_password").fill("not this one")
     page.locator("button[type=submit]").click()
     expect(page.get_by_role("alert")).to_be_visible()
+
+
+def asked_for_code(page: Page, _scene: Scene) -> None:
+    """Log in as somebody whose password is not enough."""
+    page.locator("#id_username").fill("gina")
+    page.locator("#id_password").fill("a password")
+    page.locator("button[type=submit]").click()
+    expect(page.locator("#id_code")).to_be_visible()
 
 
 def expired(page: Page, _scene: Scene) -> None:
@@ -215,6 +247,7 @@ HOSTS = at("host_list")
 SCREENS = (
     Screen("login", at("login"), person="nobody", shows="#id_username"),
     Screen("login-refused", at("login"), refused_login, person="nobody", shows="#id_username"),
+    Screen("login-code", at("login"), asked_for_code, person="nobody", shows="#id_username"),
     # The list
     Screen("vms", LIST),
     Screen("vms-selected", LIST, selected),
@@ -226,6 +259,15 @@ SCREENS = (
     Screen("vms-stream-lost", LIST, banner("#stream-banner")),
     Screen("vms-toasts", LIST, toasts),
     Screen("user-menu", LIST, pressed("#user-menu-button", "#user-menu")),
+    # One VM
+    *(
+        Screen(f"vm-{tab.removeprefix('vm_')}", of_vm(tab, "web01"))
+        for tab in ("vm_detail", "vm_operations", "vm_events", "vm_permissions", "vm_definition")
+    ),
+    Screen("vm-long", of_vm("vm_detail", LONG_NAME)),
+    Screen("vm-not-responding", of_vm("vm_detail", "archive")),
+    Screen("vm-pending-changes", of_vm("vm_pending", "web02"), shows="#dialog-title, #main h1"),
+    Screen("vm-console", of_vm("vm_console", "legacy")),
     # Dialogs of VMs
     Screen("dialog-reboot", LIST, dialog(action(Action.REBOOT, "web01"), unfolded("#vm_action_options summary"))),
     Screen("dialog-reboot-changes", LIST, dialog(action(Action.REBOOT, LONG_NAME))),
@@ -277,7 +319,20 @@ SCREENS = (
     Screen("portal-defaults", at("portal_defaults")),
     Screen("account", at("account")),
     Screen("account-mistake", at("account"), no_address),
+    Screen("account-two-factor", at("account"), person="guarded"),
+    Screen("person", at("account_person")),
+    Screen("shortcuts", LIST, dialog(at("shortcuts"))),
+    Screen("two-factor-enable", at("two_factor_enable")),
+    Screen("two-factor-disable", at("two_factor_disable"), person="guarded"),
+    Screen("recovery-codes-renew", at("recovery_codes"), person="guarded"),
+    Screen("sessions-end", at("end_sessions")),
     Screen("password", at("change_password")),
+    Screen("end-sessions", at("end_sessions")),
+    Screen("two-factor-on", at("two_factor_enable")),
+    Screen("two-factor-mistake", at("two_factor_enable"), no_code),
+    Screen("two-factor-code", at("login"), second_step, person="nobody", shows="#id_username"),
+    Screen("two-factor-off", at("two_factor_disable")),
+    Screen("recovery-codes", at("recovery_codes"), new_recovery_codes),
     Screen("password-mistake", at("change_password"), wrong_password),
     # What goes wrong
     Screen("error-400", at("fails", 400), shows="h1", status=400),

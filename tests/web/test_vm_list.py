@@ -229,7 +229,7 @@ def test_a_control_that_does_not_apply_says_why(log_in: LogIn, admin: User, make
     assert "Select a virtual machine first." in nothing
     html = client.get(TOOLBAR, {"vm": str(vm.pk)}).content.decode()
     assert "Cannot reboot web01 because it is Down." in html
-    assert "The console is not available yet." in html
+    assert "The virtual machine is down: it has no screen." in html
     assert re.search(r'id="vm_toolbar_reboot"\s+aria-disabled="true" aria-describedby="vm_toolbar_reboot_why"', html)
     assert f'hx-post="{reverse("vm_action", args=[Action.RUN])}"' in html
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,11 +16,22 @@ from tests.support.scene import LogIn, MakeOperation, MakeVm, pending
 from vms import actions
 from vms.domain.operation import Outcome
 from vms.domain.power import VmStatus
+from vms.engine import glimpses
 from vms.engine.records import Code
-from vms.models import Assignment, Event, Host, Operation, Role, Tag, VirtualMachine
+from vms.hypervisor import png
+from vms.models import Assignment, Event, Glimpse, Host, Operation, Role, Sample, Tag, VirtualMachine
 
-TABS = ("vm_detail", "vm_operations", "vm_pending", "vm_events", "vm_permissions")
-PARTS = ("vm_header", "vm_facts", "vm_operation_list", "vm_event_table")
+TABS = ("vm_detail", "vm_operations", "vm_pending", "vm_events", "vm_permissions", "vm_definition")
+PARTS = (
+    "vm_header",
+    "vm_facts",
+    "vm_guest",
+    "vm_usage",
+    "vm_samples",
+    "vm_operation_list",
+    "vm_event_table",
+    "vm_definition_text",
+)
 
 
 def page(name: str, vm: VirtualMachine) -> str:
@@ -234,14 +246,28 @@ def test_a_mistake_stands_at_its_field_and_nothing_typed_is_lost(
     assert not Assignment.objects.exists()
 
 
-#: What each tab asks the database, at most, for an operator: the session, the person and their access are three.
-QUERIES = {"vm_detail": 13, "vm_operations": 11, "vm_pending": 9, "vm_events": 10, "vm_permissions": 9}
+#: What each tab asks the database for an operator: the session, the person and their access are three.
+QUERIES = {
+    "vm_detail": 12,
+    "vm_operations": 9,
+    "vm_pending": 8,
+    "vm_events": 8,
+    "vm_permissions": 7,
+    "vm_definition": 7,
+}
 
 
 @pytest.mark.parametrize("name", TABS)
 def test_a_tab_asks_the_same_of_the_database_however_much_it_shows(
-    log_in: LogIn, operator: User, make_vm: MakeVm, make_operation: MakeOperation, name: str
+    log_in: LogIn,
+    operator: User,
+    make_vm: MakeVm,
+    make_operation: MakeOperation,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
 ) -> None:
+    for kind in glimpses.EVERY:
+        monkeypatch.setitem(glimpses.EVERY, kind, timedelta(hours=1))
     vm = make_vm(**pending(vcpus=4))
     client = log_in(operator)
 
@@ -256,8 +282,9 @@ def test_a_tab_asks_the_same_of_the_database_however_much_it_shows(
         Event.objects.create(code=61, message="It ended.", vm=vm, operation=operation)
 
     do_something()
+    asked()  # the first one also marks that somebody looks
     few = asked()
-    assert few <= QUERIES[name]
+    assert few == QUERIES[name]
     for _ in range(8):
         do_something()
     assert Operation.objects.count() == 9
@@ -284,3 +311,112 @@ def test_the_permissions_tab_asks_the_same_however_many_there_are(
     for number in range(5):
         give_somebody(f"u{number}")
     assert asked() == few
+
+
+# What only the host knows.
+
+
+def seen(vm: VirtualMachine, kind: str, **fields: Any) -> Glimpse:
+    """Make a glimpse that a host has just told."""
+    return Glimpse.objects.create(vm=vm, kind=kind, waits=False, **({"taken_at": timezone.now()} | fields))
+
+
+def picture() -> dict[str, Any]:
+    """Return the fields of a small screen."""
+    return {"png": png.write(2, 1, b"\x00" * 6), "width": 2, "height": 1}
+
+
+@pytest.mark.parametrize("name", ["vm_screen", "vm_screen_picture"])
+def test_a_screen_is_shown_to_those_alone_who_may_use_the_console_of_this_vm(
+    log_in: LogIn, pia: User, operator: User, vm: VirtualMachine, make_vm: MakeVm, name: str
+) -> None:
+    seen(vm, "screen", **picture())
+    assert log_in(operator).get(page(name, vm)).status_code == 200
+    assert log_in(pia).get(page(name, vm)).status_code == 403  # may use no console at all
+    other = make_vm("db01")
+    Assignment.objects.create(role=Role.objects.get(name="Operator"), user=pia, vm=other)
+    client = log_in(User.objects.get(pk=pia.pk))
+    assert client.get(page(name, vm)).status_code == 404
+    assert "vm_screen" not in client.get(vm.get_absolute_url()).content.decode()
+
+
+def test_a_picture_is_sent_as_nothing_but_a_picture_and_kept_by_nobody(
+    log_in: LogIn, operator: User, vm: VirtualMachine
+) -> None:
+    client = log_in(operator)
+    assert client.get(page("vm_screen_picture", vm)).status_code == 404
+    seen(vm, "screen", **picture())
+    response = client.get(page("vm_screen_picture", vm))
+    assert response.content == picture()["png"]
+    assert response.headers["Content-Type"] == "image/png"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert "no-store" in response.headers["Cache-Control"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({}, "The host is asked for a picture"),
+        ({"error": "no <video>"}, "The host sends no picture: no &lt;video&gt;"),
+        ({"taken_at": timezone.now(), "error": "away"}, "The host said since then: away"),
+    ],
+)
+def test_a_screen_that_is_not_there_is_explained(
+    log_in: LogIn, operator: User, vm: VirtualMachine, fields: dict[str, Any], told: str
+) -> None:
+    seen(vm, "screen", **({"taken_at": None} | fields))
+    assert told in log_in(operator).get(page("vm_screen", vm)).content.decode()
+
+
+def test_to_look_has_the_host_asked(log_in: LogIn, operator: User, make_vm: MakeVm) -> None:
+    vm, down = make_vm(), make_vm("down01", VmStatus.DOWN)
+    client = log_in(operator)
+    client.get(vm.get_absolute_url())
+    client.get(page("vm_definition", vm))
+    client.get(down.get_absolute_url())
+    assert set(Glimpse.objects.filter(waits=True).values_list("vm", "kind")) == {
+        (vm.pk, "screen"),
+        (vm.pk, "guest"),
+        (vm.pk, "definition"),
+    }
+
+
+def test_the_guest_and_the_definition_are_told_as_text(log_in: LogIn, viewer: User, vm: VirtualMachine) -> None:
+    seen(vm, "guest", facts={"system": "<i>Linux</i>", "addresses": ["192.0.2.7"]})
+    seen(vm, "definition", text="<domain><script>alert(1)</script></domain>")
+    client = log_in(viewer)
+    html = client.get(page("vm_guest", vm)).content.decode()
+    assert "192.0.2.7" in html
+    assert "&lt;i&gt;Linux&lt;/i&gt;" in html
+    assert "<script>alert" not in client.get(page("vm_definition", vm)).content.decode()
+
+
+@pytest.fixture
+def sampled(vm: VirtualMachine) -> VirtualMachine:
+    """A VM of which three samples were taken, the last one after a gap."""
+    now = timezone.now()
+    for seconds, cpu, disk in ((100, 0.1, 1024), (90, 0.5, 3072), (10, 0.3, None)):
+        Sample.objects.create(
+            vm=vm, at=now - timedelta(seconds=seconds), resolution=10, cpu=cpu, disk_read=disk, memory=1 << 30
+        )
+    return vm
+
+
+def test_charts_are_drawn_of_numbers_with_gaps(log_in: LogIn, viewer: User, sampled: VirtualMachine) -> None:
+    drawn = log_in(viewer).get(page("vm_samples", sampled)).json()
+    assert drawn["values"]["cpu"] == [0.1, 0.5, None, 0.3]
+    assert drawn["values"]["disk_read"] == [1024, 3072, None, None]
+    assert drawn["at"] == sorted(drawn["at"])
+    assert drawn["to"] - drawn["from"] == 15 * 60
+    hour = log_in(viewer).get(page("vm_samples", sampled), {"range": "1h"}).json()
+    assert hour["to"] - hour["from"] == 60 * 60
+
+
+def test_the_same_is_said_in_words(log_in: LogIn, viewer: User, sampled: VirtualMachine, make_vm: MakeVm) -> None:
+    client = log_in(viewer)
+    html = client.get(page("vm_usage", sampled)).content.decode()
+    for told in ("30 %", "10 %", "50 %", "3.0", "Disk read"):
+        assert told in html, told
+    assert "Network sent" not in html  # nothing is known of it
+    assert "No samples yet" in client.get(page("vm_usage", make_vm("new01"))).content.decode()
+    assert "did not run" in client.get(page("vm_usage", make_vm("down01", VmStatus.DOWN))).content.decode()

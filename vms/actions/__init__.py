@@ -21,8 +21,10 @@ from vms.actions.asking import (
 from vms.actions.bulk import Answer, Asked, cancel_queued, request_each
 from vms.actions.common import ReasonRequired, Refused
 from vms.actions.configuring import configure, revert, waiting_changes
+from vms.actions.console import console_refusal, console_ticket
 from vms.actions.editing import SettingChange, edit
 from vms.actions.hosts import HostTaken, add_host, change_host, check_host, remove_host
+from vms.actions.looking import look
 from vms.actions.notices import subscribe
 from vms.actions.policy import set_defaults, set_options, set_policy, set_retention
 from vms.actions.preferences import dismiss_hint, set_name, set_preferences, show_hints
@@ -50,6 +52,8 @@ __all__ = [
     "check_tags",
     "code_is",
     "configure",
+    "console_refusal",
+    "console_ticket",
     "disable_second_factor",
     "dismiss_hint",
     "edit",
@@ -58,6 +62,7 @@ __all__ = [
     "extend",
     "force_now",
     "give_role",
+    "look",
     "needs_code",
     "password_is",
     "person_of",

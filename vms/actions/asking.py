@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from vms import labels, permissions, queues, tasks
 from vms.actions.common import ATTEMPTS, Actor, ReasonRequired, Refused
@@ -151,7 +152,7 @@ def request(
         ConfigurationError: An option that no run can have.
     """
     permissions.require(permissions.may(actor, action, vm))
-    for _ in range(ATTEMPTS):
+    for _attempt in range(ATTEMPTS):
         try:
             return _accept(
                 actor, vm, action, override or Setting(), options, tuple(disks), reason, correlation_id, place
@@ -159,7 +160,7 @@ def request(
         except (IntegrityError, journal.LostRace):
             # Another request was let in first, or the engine wrote to the operation that was to end. Look anew.
             continue
-    raise Refused("The VM is changing just now. Try again.", journal.active(vm))
+    raise Refused(_("The VM is changing just now. Try again."), journal.active(vm))
 
 
 def _accept(
@@ -322,7 +323,8 @@ def _removal(vm: VirtualMachine, disks: tuple[str, ...]) -> Situation:
     gone = vm.status == VmStatus.GONE
     # Of a VM that is gone, nobody knows any more what its disks are used for.
     if others := not_removable(() if gone else vm.disk_list, disks):
-        raise Refused(f"{', '.join(others)} cannot be removed together with {vm.name}. Nothing was removed.")
+        names = {"disks": ", ".join(others), "vm": vm.name}
+        raise Refused(_("%(disks)s cannot be removed together with %(vm)s. Nothing was removed.") % names)
     has_disks = any(disk.may_go for disk in vm.disk_list)
     return Situation(vm.seen, gone=gone, has_disks=has_disks, disks=disks)
 

@@ -9,7 +9,7 @@ from django.db.models import Q
 from vms import permissions
 from vms.actions.common import Actor
 from vms.domain import tags
-from vms.engine import sync
+from vms.engine import changes, sync
 from vms.engine.records import Code, record
 from vms.models import Tag, VirtualMachine
 
@@ -29,6 +29,8 @@ def set_tags(actor: Actor, vm: VirtualMachine, names: Iterable[str]) -> None:
         now = _in_words(locked)
         if was != now:
             record(Code.VM_UPDATED, f"Tags of {locked.name} changed from {was} to {now}.", vm=locked, actor=actor)
+            # Who has a role on a tag sees other VMs now.
+            changes.tell(locked.pk, topics=[changes.VM_LIST])
 
 
 def check_tags(actor: Actor, vm: VirtualMachine, names: Iterable[str]) -> tuple[str, ...]:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from collections.abc import Callable
+from enum import IntEnum, unique
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import structlog
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
+from django.utils import translation
 from structlog.contextvars import get_contextvars
 
 from vms.engine import changes
 from vms.models import Event, Host, Operation, VirtualMachine
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 log = structlog.get_logger(__name__)
 
 
+@unique
 class Code(IntEnum):
     """Event codes. Those below 100000 are oVirt's, with oVirt's meaning."""
 
@@ -39,6 +48,8 @@ class Code(IntEnum):
     VM_STARTED_BY_USER = 153
     VM_REBOOTED = 157
     VM_REBOOT_FAILED = 158
+    CONSOLE_OPENED = 167
+    CONSOLE_CLOSED = 168
     VM_RESET = 221
     VM_RESET_FAILED = 222
     VM_SUSPENDING = 501
@@ -62,14 +73,25 @@ class Code(IntEnum):
     MAIL_SERVER_FAILED = 100031
     CLEANED_UP = 100032
     VM_REMOVE_FAILED = 100033
-    ROLE_GIVEN = 100040
-    ROLE_TAKEN = 100041
     SECOND_FACTOR_ENABLED = 100040
     SECOND_FACTOR_DISABLED = 100041
     SECOND_FACTOR_REFUSED = 100042
     RECOVERY_CODE_USED = 100043
     RECOVERY_CODES_RENEWED = 100044
     SESSIONS_ENDED = 100045
+    ROLE_GIVEN = 100050
+    ROLE_TAKEN = 100051
+
+
+def in_english(tell: Callable[P, R]) -> Callable[P, R]:
+    """Have what makes sentences of events speak the language they are kept in, whatever that of who causes them."""
+
+    @wraps(tell)
+    def telling(*args: P.args, **kwargs: P.kwargs) -> R:
+        with translation.override(settings.LANGUAGE_CODE):
+            return tell(*args, **kwargs)
+
+    return telling
 
 
 def record(

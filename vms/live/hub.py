@@ -9,105 +9,37 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import connections
-from django.template.loader import render_to_string
-from django.utils import translation
+from django.db import DatabaseError, connections
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from vms import queries
-from vms.engine.changes import OPERATIONS
+from vms.live import viewers
+from vms.live.listener import ALL, MOST, Listener
 from vms.live.publishing import CHANNEL
+from vms.live.rendering import render
 from vms.live.viewers import Viewer
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-#: Everything on the page may have changed: read it again.
-ALL = "*"
-#: Parts that one viewer has not taken yet; more than a page holds are a sign that it is better to read it again.
-_MOST = 100
 #: Seconds over which changes are gathered before rows are rendered.
 _GATHER = 0.1
 #: Seconds until Redis is tried again.
 _TRY_AGAIN_AFTER = 1.0
-#: Seconds within which Redis has to say something.
+#: Seconds within which Redis has to say something, and then again to answer when it is asked.
 _HEARTBEAT = 10.0
-#: Threads that ask the database, for all viewers together.
-_THREADS = 4
-
-
-@dataclass(slots=True)
-class Frame:
-    """What one viewer is told in one go.
-
-    Attributes:
-        parts: Parts of the page as they are now, by the ids of their elements.
-        topics: What else has changed.
-        lost: Changes are not heard of, for now; None when nothing is new about that.
-    """
-
-    parts: dict[str, str] = field(default_factory=dict)
-    topics: set[str] = field(default_factory=set)
-    lost: bool | None = None
-
-    def __bool__(self) -> bool:
-        return bool(self.parts or self.topics or self.lost is not None)
-
-    def as_json(self) -> str:
-        """Return it as the page reads it."""
-        told: dict[str, Any] = {"parts": self.parts, "topics": sorted(self.topics)}
-        if self.lost is not None:
-            told["lost"] = self.lost
-        return json.dumps(told)
-
-
-class Listener:
-    """One open stream."""
-
-    def __init__(self, viewer: Viewer, *, lost: bool) -> None:
-        self.viewer = viewer
-        self._frame = Frame(topics={ALL}, lost=lost)
-        self._news = asyncio.Event()
-        self._news.set()
-
-    def offer(self, parts: dict[str, str], topics: Iterable[str]) -> None:
-        """Add what has changed to what was not taken yet."""
-        frame = self._frame
-        if ALL not in frame.topics:
-            frame.topics.update(topics)
-            frame.parts.update(parts)
-        if len(frame.parts) > _MOST:
-            frame.parts, frame.topics = {}, {ALL}
-        if frame:
-            self._news.set()
-
-    def tell_lost(self, *, lost: bool) -> None:
-        """Say that changes are not heard of any more, or are again, after a gap."""
-        self._frame.lost = lost
-        if not lost:
-            self._frame.topics.add(ALL)
-        self._news.set()
-
-    async def take(self, patience: float) -> Frame | None:
-        """Wait for something new; None after `patience` seconds without."""
-        try:
-            async with asyncio.timeout(patience):
-                await self._news.wait()
-        except TimeoutError:
-            return None
-        self._news.clear()
-        frame, self._frame = self._frame, Frame()
-        return frame
+#: Seconds between two looks at who may still listen: one for all of them.
+_LOOK_AGAIN = 5.0
+#: Threads that ask the database who has come, and as many that render: a crowd that comes holds up no row.
+_THREADS = 2
 
 
 class Hub:
@@ -120,13 +52,15 @@ class Hub:
         self._changed = asyncio.Event()
         self._lost = True
         self._tasks: list[asyncio.Task[None]] = []
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="live")
+        self._asking = ThreadPoolExecutor(_THREADS, thread_name_prefix="live-asking")
+        self._rendering = ThreadPoolExecutor(_THREADS, thread_name_prefix="live-rendering")
 
     @contextlib.contextmanager
-    def joined(self, viewer: Viewer) -> Any:
+    def joined(self, viewer: Viewer) -> Iterator[Listener]:
         """Let a viewer listen. The first thing they are told is to read the page: there may have been a gap."""
         if not self._tasks:
-            self._tasks = [asyncio.create_task(self._hear()), asyncio.create_task(self._hand_out())]
+            work = (self._hear, self._hand_out, self._look_again)
+            self._tasks = [asyncio.create_task(self._keep_on(each)) for each in work]
         listener = Listener(viewer, lost=self._lost)
         self._listeners.add(listener)
         try:
@@ -135,15 +69,26 @@ class Hub:
             self._listeners.discard(listener)
 
     async def close(self) -> None:
-        """Stop listening."""
+        """Send everybody away, and stop listening."""
+        for listener in self._listeners:
+            listener.dismiss()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
-        self._threads.shutdown(wait=False)
+        for threads in (self._asking, self._rendering):
+            threads.shutdown(wait=False, cancel_futures=True)
 
-    async def ask(self, question: Callable[..., T], *arguments: Any) -> T:
-        """Ask the database in a thread of the hub's own, and keep no connection."""
+    async def find(self, headers: Mapping[str, str]) -> Viewer | None:
+        """Return who has sent a request with these headers; None for nobody who may listen.
+
+        Raises:
+            DatabaseError: The database cannot be asked.
+        """
+        return await self._run(self._asking, viewers.find, headers)
+
+    async def _run(self, threads: ThreadPoolExecutor, question: Callable[..., T], *arguments: Any) -> T:
+        """Ask the database in a thread, and keep no connection."""
 
         def answer() -> T:
             try:
@@ -151,34 +96,48 @@ class Hub:
             finally:
                 connections.close_all()
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, answer)
+        return await asyncio.get_running_loop().run_in_executor(threads, answer)
 
-    async def _hear(self) -> None:
+    async def _keep_on(self, work: Callable[[], Any]) -> None:
+        """Do a part of the work for as long as the process runs, whatever becomes of it once."""
         while True:
             try:
-                async with (
-                    Redis.from_url(
-                        settings.REDIS_URL, socket_connect_timeout=2, health_check_interval=_HEARTBEAT
-                    ) as redis,
-                    redis.pubsub() as subscription,
-                ):
-                    await subscription.subscribe(CHANNEL)
-                    await self._follow(subscription)
-            except (RedisError, OSError) as error:
-                self._tell_lost(lost=True)
-                log.warning("Redis away; pages ask for themselves", error=str(error))
-            await asyncio.sleep(_TRY_AGAIN_AFTER)
+                await work()
+            except Exception:
+                log.exception("the stream stumbled and goes on")
+                for listener in self._listeners:
+                    listener.offer({}, [ALL])
+                await asyncio.sleep(_TRY_AGAIN_AFTER)
+
+    async def _hear(self) -> None:
+        try:
+            async with (
+                Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2) as redis,
+                redis.pubsub() as subscription,
+            ):
+                await subscription.subscribe(CHANNEL)
+                await self._follow(subscription)
+        except (RedisError, OSError) as error:
+            log.warning("Redis away; pages ask for themselves", error=str(error))
+        finally:
+            self._tell_lost(lost=True)
+        await asyncio.sleep(_TRY_AGAIN_AFTER)
 
     async def _follow(self, subscription: Any) -> None:
+        asked = False
         while True:
-            # A connection that is dead without saying so is noticed by what the health check does not get back.
             message = await subscription.get_message(timeout=_HEARTBEAT)
             if message is None:
+                # A connection may be dead without saying so: then nothing comes back, either.
+                if asked:
+                    raise TimeoutError("Redis says nothing")
                 await subscription.ping()
+                asked = True
                 continue
+            asked = False
             if message["type"] == "subscribe":
                 self._tell_lost(lost=False)
-            if message["type"] == "message":
+            elif message["type"] == "message":
                 told = json.loads(message["data"])
                 self._vms.update(told["vms"])
                 self._topics.update(told["topics"])
@@ -192,44 +151,44 @@ class Hub:
             listener.tell_lost(lost=lost)
 
     async def _hand_out(self) -> None:
-        while True:
-            await self._changed.wait()
-            await asyncio.sleep(_GATHER)
-            self._changed.clear()
-            vms, self._vms = self._vms, set()
-            topics, self._topics = self._topics, set()
-            try:
-                await self._tell(vms, topics)
-            except Exception:
-                log.exception("changes could not be handed out")
-                for listener in self._listeners:
-                    listener.offer({}, [ALL])
+        await self._changed.wait()
+        await asyncio.sleep(_GATHER)
+        self._changed.clear()
+        vms, self._vms = self._vms, set()
+        topics, self._topics = self._topics, set()
+        if len(vms) > MOST:
+            # More than a page holds: each reads what it shows.
+            for listener in self._listeners:
+                listener.offer({}, [ALL])
+        else:
+            await self._tell({UUID(vm) for vm in vms}, topics)
 
-    async def _tell(self, vms: set[str], topics: set[str]) -> None:
-        ids = [UUID(vm) for vm in vms]
+    async def _tell(self, vms: set[UUID], topics: set[str]) -> None:
         kinds = {listener.viewer.kind: listener.viewer for listener in self._listeners}
-        parts = {kind: await self.ask(render, ids, topics, viewer) for kind, viewer in kinds.items()}
+        rendered = await asyncio.gather(
+            *(self._run(self._rendering, render, vms, topics, viewer) for viewer in kinds.values())
+        )
+        parts: dict[Any, dict[str, str]] = dict(zip(kinds, rendered, strict=True))
+        about = {f"vm:{vm}" for vm in vms} | topics
+        # What is hidden from somebody is not named to them either: their pages ask for what they show.
+        vaguely = {topic.partition(":")[0] for topic in about}
         for listener in self._listeners:
             viewer = listener.viewer
             if viewer.kind in parts:
-                about = {f"vm:{vm}" for vm in ids} | topics
-                # What is hidden from somebody is not named to them either: their pages ask for what they show.
-                told = about if viewer.sees_all else {topic.partition(":")[0] for topic in about}
-                listener.offer(parts[viewer.kind], told)
+                listener.offer(parts[viewer.kind], about if viewer.sees_all else vaguely)
+            else:
+                # Came, or became another, while this was rendered: before or after what it was rendered from.
+                listener.offer({}, [ALL])
 
-
-def render(vms: list[UUID], topics: set[str], viewer: Viewer) -> dict[str, str]:
-    """Return the parts of the list's page that have changed, as viewers of a kind have them, by their elements' ids.
-
-    Args:
-        vms: Those that have changed; what is listed no more is left out.
-    """
-    with translation.override(viewer.language):
-        parts: dict[str, str] = {
-            f"vm_row_{row.vm.pk}": render_to_string("vms/fragments/vm_row.html", {"row": row, "user": viewer.user})
-            for row in queries.vm_rows(viewer.user, vms)
-        }
-        if OPERATIONS in topics:
-            context = {"strip": queries.strip(viewer.user), "user": viewer.user}
-            parts["operation_strip"] = render_to_string("operations/fragments/operation_strip.html", context)
-        return parts
+    async def _look_again(self) -> None:
+        await asyncio.sleep(_LOOK_AGAIN)
+        asked = {listener.viewer for listener in self._listeners}
+        try:
+            now = await self._run(self._asking, viewers.again, asked)
+        except DatabaseError as error:
+            # Nothing can be rendered for anybody, either.
+            log.warning("database away; who may listen is looked at later", error=str(error))
+            return
+        for listener in self._listeners:
+            if listener.viewer in now:
+                listener.become(now[listener.viewer])

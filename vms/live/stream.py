@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, MutableMapping
+import random
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
-from vms.live import viewers
-from vms.live.hub import Hub, Listener
+import structlog
+from django.db import DatabaseError
+
+from vms.live.hub import Hub
+from vms.live.listener import Listener
+
+log = structlog.get_logger(__name__)
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -24,8 +30,15 @@ PATH = "/live/"
 _PACE = 0.25
 #: Seconds after which a page that is told nothing gets a sign of life.
 _SIGN_OF_LIFE = 15.0
-#: Seconds between two looks at whether somebody may still listen.
-_LOOK_AGAIN = 15.0
+#: Milliseconds after which a page whose stream was cut off opens it again, at least and at most.
+_COME_BACK = (1000, 3000)
+
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    # A proxy in between must not gather what is meant for now.
+    (b"x-accel-buffering", b"no"),
+]
 
 
 class Stream:
@@ -44,51 +57,52 @@ class Stream:
             await _refuse(send, HTTPStatus.METHOD_NOT_ALLOWED)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        viewer = await self._hub.ask(viewers.find, headers)
+        try:
+            viewer = await self._hub.find(headers)
+        except DatabaseError as error:
+            log.warning("database away; nobody can listen", error=str(error))
+            await _refuse(send, HTTPStatus.SERVICE_UNAVAILABLE)
+            return
         if viewer is None:
             await _refuse(send, HTTPStatus.FORBIDDEN)
             return
+        await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": _HEADERS})
         with self._hub.joined(viewer) as listener:
-            closed = asyncio.create_task(_closed(receive))
-            telling = asyncio.create_task(self._tell(listener, send))
-            watching = asyncio.create_task(self._until_forbidden(listener))
-            tasks = {closed, telling, watching}
-            try:
-                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-        if not closed.done() or closed.cancelled():
-            with contextlib.suppress(OSError):
-                await send({"type": "http.response.body", "body": b""})
+            await _until_first(_closed(receive), listener.dismissed.wait(), _tell(listener, send))
+        # To a page that is closed already this goes nowhere.
+        with contextlib.suppress(OSError):
+            await send({"type": "http.response.body", "body": b""})
 
-    async def _tell(self, listener: Listener, send: Send) -> None:
-        await send(
-            {
-                "type": "http.response.start",
-                "status": HTTPStatus.OK,
-                "headers": [
-                    (b"content-type", b"text/event-stream; charset=utf-8"),
-                    (b"cache-control", b"no-store"),
-                    # A proxy in between must not gather what is meant for now.
-                    (b"x-accel-buffering", b"no"),
-                ],
-            }
-        )
-        while True:
-            frame = await listener.take(_SIGN_OF_LIFE)
-            text = f"data: {frame.as_json()}\n\n" if frame is not None else ": \n\n"
-            await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
-            await asyncio.sleep(_PACE)
+    async def close(self) -> None:
+        """End all streams: the server stops."""
+        await self._hub.close()
 
-    async def _until_forbidden(self, listener: Listener) -> None:
-        while True:
-            await asyncio.sleep(_LOOK_AGAIN)
-            viewer = await self._hub.ask(viewers.still, listener.viewer)
-            if viewer is None:
-                return
-            listener.viewer = viewer
+
+async def _until_first(*works: Coroutine[Any, Any, object]) -> None:
+    """Do several things at once until the first of them is done. What went wrong in that one is raised."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _going_on = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+async def _tell(listener: Listener, send: Send) -> None:
+    # Those whom a restart sends away must not all come back in the same moment.
+    text = f"retry: {random.randint(*_COME_BACK)}\n\n"  # noqa: S311  (nobody gains by guessing it)
+    await _send(send, text)
+    while True:
+        frame = await listener.take(_SIGN_OF_LIFE)
+        await _send(send, f"data: {frame.as_json()}\n\n" if frame is not None else ": \n\n")
+        await asyncio.sleep(_PACE)
+
+
+async def _send(send: Send, text: str) -> None:
+    await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
 
 
 async def _closed(receive: Receive) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.utils import translation
 
-from vms import permissions, sessions
+from vms import permissions, roles, sessions
 from vms.models import Preference
-from vms.roles import access_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,17 +18,17 @@ class Viewer:
     """A person with an open page.
 
     Attributes:
-        user: With their permissions read already: nothing here asks the database.
+        user: With what they may do read already: nothing here asks the database.
         session: The key of the session that the stream was opened with.
-        browser_language: What their browser asks for.
-        language: What rows are written in: what they prefer, else what their browser asks for.
+        asks_for: The language that their browser asks for.
+        language: What rows are written in.
         kind: What rows depend on; whoever is of the same kind is shown the same.
         sees_all: No VM is hidden from them.
     """
 
     user: User
     session: str
-    browser_language: str
+    asks_for: str
     language: str
     kind: Hashable
     sees_all: bool
@@ -41,23 +40,32 @@ def find(headers: Mapping[str, str]) -> Viewer | None:
     session = sessions.session_of(cookies)
     if session is None:
         return None
+    user = sessions.user_of(session)
+    if user is None:
+        return None
     request = HttpRequest()
     request.META["HTTP_ACCEPT_LANGUAGE"] = headers.get("accept-language", "")
     request.COOKIES = cookies
-    return _of_session(session, translation.get_language_from_request(request))
+    return _viewer(user, session, translation.get_language_from_request(request))
 
 
-def still(viewer: Viewer) -> Viewer | None:
-    """Return a viewer as they are now; None when they have logged out, or may see nothing any more."""
-    return _of_session(viewer.session, viewer.browser_language)
+def again(viewers: Iterable[Viewer]) -> dict[Viewer, Viewer | None]:
+    """Return each of these viewers as they are now; None for who has logged out, or may see nothing any more.
+
+    Asks the database a few times, however many they are.
+    """
+    known = list(viewers)
+    users = sessions.users_of({viewer.session for viewer in known})
+    roles.read_together(users.values())
+    return {
+        viewer: _viewer(users[viewer.session], viewer.session, viewer.asks_for) if viewer.session in users else None
+        for viewer in known
+    }
 
 
-def _of_session(key: str, browser_language: str) -> Viewer | None:
-    user = sessions.user_of(key)
-    if user is None or not permissions.may_view(user):
+def _viewer(user: User, session: str, asks_for: str) -> Viewer | None:
+    if not permissions.may_view(user):
         return None
-    access = access_of(user)
-    # Roles on some VMs only are nobody else's.
-    kind = user.pk if access.on_some else (access.everything, access.everywhere)
-    language = Preference.of(user).language or browser_language
-    return Viewer(user, key, browser_language, language, (language, kind), sees_all=not access.on_some)
+    language = Preference.of(user).language or asks_for
+    kind = (language, roles.access_of(user).kind)
+    return Viewer(user, session, asks_for, language, kind, sees_all=permissions.sees_all(user))

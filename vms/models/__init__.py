@@ -14,6 +14,7 @@ from vms.models.notices import Mail, Subscription
 from vms.models.operations import SCREEN_LIMIT, Operation, OperationQuerySet, OperationScreen, OperationStep
 from vms.models.preferences import Preference
 from vms.models.roles import Assignment, Role
+from vms.models.samples import Glimpse, Sample
 from vms.models.signing_in import Attempts, RecoveryCode, SecondFactor
 from vms.models.tags import Tag
 
@@ -27,6 +28,7 @@ __all__ = [
     "ConfigurationChangeQuerySet",
     "Event",
     "EventQuerySet",
+    "Glimpse",
     "Host",
     "HostCheck",
     "HostQuerySet",
@@ -39,6 +41,7 @@ __all__ = [
     "Preference",
     "RecoveryCode",
     "Role",
+    "Sample",
     "SecondFactor",
     "Subscription",
     "Tag",

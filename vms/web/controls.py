@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from vms import actions, labels, permissions
 from vms.domain.power import LOSING_ACTIONS, Action
+from vms.models import VirtualMachine
 from vms.queries import VmRow
 from vms.roles import access_of
 
@@ -183,7 +184,7 @@ def _control(user: User, rows: Sequence[VmRow], name: Action | str, unseen: Unse
             why_not=_why_not_unseen(name, unseen) if unseen else _why_not(user, name, rows),
             dangerous=name in LOSING_ACTIONS,
         )
-    url, why_not = ("", _("Select one virtual machine only.")) if unseen else _elsewhere(name, rows)
+    url, why_not = ("", _("Select one virtual machine only.")) if unseen else _elsewhere(user, name, rows)
     method = "dialog" if name in _DIALOGS else "get"
     return Control(name, str(_LABELS[name]), _ICONS[name], url, method, why_not)
 
@@ -216,15 +217,21 @@ def _why_not(user: User, action: Action, rows: Sequence[VmRow]) -> str:
     return f"{refusals[0]} {more % {'count': others}}"
 
 
-def _elsewhere(name: str, rows: Sequence[VmRow]) -> tuple[str, str]:
+def _elsewhere(user: User, name: str, rows: Sequence[VmRow]) -> tuple[str, str]:
     """Return where a control that is no power action leads, or why it does not."""
-    if name == "console":
-        return "", _("The console is not available yet.")
     if not rows:
         return "", _("Select a virtual machine first.")
     if len(rows) > 1:
         return "", _("Select one virtual machine only.")
     vm = rows[0].vm
+    if name == "console":
+        return _console(user, vm)
     if name in _DIALOGS:
         return reverse(f"vm_{name}", args=[vm.pk]), ""
     return f"{reverse('operation_list' if name == 'operations' else 'event_list')}?vm={vm.pk}", ""
+
+
+def _console(user: User, vm: VirtualMachine) -> tuple[str, str]:
+    if not permissions.may_use_console(user, vm):
+        return "", _("You do not have the permission for this on %(vm)s.") % {"vm": vm.name}
+    return reverse("vm_console", args=[vm.pk]), actions.console_refusal(vm)

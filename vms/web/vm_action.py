@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -190,14 +189,10 @@ def _not_all(request: Request, action: Action, asked: Asked, chosen: Selection) 
 
 
 def _changed_rows(request: Request, asked: Asked, chosen: Selection) -> list[VmRow]:
-    """Return the rows that the answer puts in their places; none where most of them are on no page now.
-
-    No page but the list has any.
-    """
-    asking = request.htmx.current_url_abs_path
-    elsewhere = asking is not None and urlsplit(asking).path != reverse("vm_list")
+    """Return the rows that the answer puts in their places; none where most of them are on no page now."""
     ids = [operation.vm_id for operation in asked.accepted]
-    return queries.vm_rows(request.user, ids) if ids and chosen.match is None and not elsewhere else []
+    wanted = bool(ids) and chosen.match is None and answers.wants_rows(request)
+    return queries.vm_rows(request.user, ids) if wanted else []
 
 
 def _in_words(action: Action, asked: Asked) -> str:

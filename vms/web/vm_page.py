@@ -16,6 +16,7 @@ from vms.domain.configuration import Configuration, Part
 from vms.domain.policy import effective
 from vms.models import PortalDefaults
 from vms.queries import VmRow
+from vms.web import vm_look
 from vms.web.access import Request, needs
 from vms.web.learned import learned_of
 from vms.web.vm_frame import page_context, row_of
@@ -26,7 +27,8 @@ from vms.web.vm_frame import page_context, row_of
 def vm_detail(request: Request, vm_id: UUID) -> HttpResponse:
     """The first tab: what the VM is and does."""
     row = row_of(request, vm_id)
-    return render(request, "vms/vm_detail.html", page_context(request, row, "overview") | _facts(row))
+    context = page_context(request, row, "overview") | _facts(row) | vm_look.overview(request, row)
+    return render(request, "vms/vm_detail.html", context)
 
 
 @require_safe

@@ -13,12 +13,14 @@ from vms.domain.configuration import Configuration, Part
 from vms.domain.disks import Disk
 from vms.domain.observation import DomainState, DownReason, Job, Observation
 from vms.domain.run_options import AS_STORED, RunOptions
+from vms.domain.usage import Usage
 from vms.hypervisor.base import (
     SCREEN_LIMIT,
     Capability,
     Domain,
     DomainEvent,
     EventKind,
+    GuestInfo,
     HostInfo,
     HypervisorError,
     NotSupported,
@@ -74,6 +76,16 @@ class FakeHypervisor:
 
     def observe(self, uuid: str) -> Domain:
         return _domain(self._channel.call("observe", uuid=uuid))
+
+    def usage(self) -> dict[str, Usage]:
+        return {uuid: Usage(**fields) for uuid, fields in self._channel.call("usage").items()}
+
+    def definition(self, uuid: str) -> str:
+        return str(self._channel.call("definition", uuid=uuid))
+
+    def guest(self, uuid: str) -> GuestInfo:
+        told = self._channel.call("guest", uuid=uuid)
+        return GuestInfo(told["system"], tuple(told["addresses"]))
 
     def prepare(self, uuid: str, token: str, *, end_on_reset: bool) -> str:
         return str(self._channel.call("prepare", uuid=uuid, token=token, end_on_reset=end_on_reset))

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
-from uuid import UUID
+from hashlib import sha256
 
 from django.conf import settings
 from redis import Redis
 
+#: Where a WebSocket hands its ticket in, as `?ticket=`.
+SOCKET_PATH = "/console/"
 #: Seconds that a ticket is good for.
 GOOD_FOR = 20
 _PREFIX = "vm-portal.console."
@@ -25,12 +27,21 @@ class Ticket:
     """What a ticket says.
 
     Attributes:
-        session: The key of the session that it was given to; nobody else's WebSocket may use it.
+        vm: The VM's id.
+        user: The person's id.
+        session: The fingerprint of the session that it was given to; nobody else's WebSocket may use it.
+        correlation_id: Of the request that asked for it.
     """
 
-    vm: UUID
+    vm: str
     user: int
     session: str
+    correlation_id: str
+
+
+def fingerprint(session: str) -> str:
+    """Return what stands for a session's key, which itself is as good as a password and is kept nowhere else."""
+    return sha256(session.encode()).hexdigest()
 
 
 @cache
@@ -45,8 +56,7 @@ def give(ticket: Ticket) -> str:
         RedisError: There is nowhere to keep it.
     """
     secret = secrets.token_urlsafe(32)
-    told = json.dumps({"vm": str(ticket.vm), "user": ticket.user, "session": ticket.session})
-    _redis().set(_PREFIX + secret, told, ex=GOOD_FOR)
+    _redis().set(_PREFIX + secret, json.dumps(asdict(ticket)), ex=GOOD_FOR)
     return secret
 
 
@@ -57,7 +67,4 @@ def take(secret: str) -> Ticket | None:
         RedisError: Nobody can tell.
     """
     told = _redis().getdel(_PREFIX + secret)
-    if told is None:
-        return None
-    said = json.loads(told)
-    return Ticket(UUID(said["vm"]), said["user"], said["session"])
+    return Ticket(**json.loads(told)) if told is not None else None
