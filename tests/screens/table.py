@@ -195,8 +195,9 @@ def expired(page: Page, _scene: Scene) -> None:
 
 def no_address(page: Page, _scene: Scene) -> None:
     """Ask for mail without saying where to."""
-    page.locator("#main [type=checkbox]").first.check()
-    page.locator("#main button[type=submit]").first.click()
+    notices = page.locator("form:has(.portal-matrix)")
+    notices.locator("[type=checkbox]").first.check()
+    notices.locator("button[type=submit]").click()
     expect(page.locator("[data-error-summary]")).to_be_focused()
 
 

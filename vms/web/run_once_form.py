@@ -34,7 +34,7 @@ class RunOnceForm(ConfigurationForm):
         coerce=BootDevice,
         empty_value=None,
         choices=(),
-        help_text=gettext_lazy("The one device that this run boots from."),
+        help_text=gettext_lazy("Tried first in this run; the others follow in the order that is configured."),
     )
     cd_image = _text(_PATH)
     empty_drive = forms.BooleanField(
