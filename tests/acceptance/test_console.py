@@ -11,8 +11,8 @@ from http import HTTPStatus
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import Permission, User
-from django.test import override_settings
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
@@ -63,9 +63,9 @@ def admin(real_portal: Instance) -> Person:
 
 def somebody(portal: Instance, name: str) -> tuple[User, Person]:
     """Return somebody who may see VMs and use their consoles, logged in."""
-    # With the portal's own hasher: it does not know the fast one of these tests.
-    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.PBKDF2PasswordHasher"]):
-        user = User.objects.create_user(name, password=PASSWORD)
+    # As the portal itself keeps a password: it does not know the fast way of these tests.
+    hasher = PBKDF2PasswordHasher()
+    user = User.objects.create(username=name, password=hasher.encode(PASSWORD, hasher.salt()))
     user.user_permissions.set(Permission.objects.filter(codename__in=("view_vm", "console_vm")))
     return user, portal.person(name)
 
