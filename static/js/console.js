@@ -1,7 +1,7 @@
 // The console of a VM: its screen by noVNC, through the portal's WebSocket. The page connects by itself, also across a
-// reboot: the VM's bar above the screen is kept fresh like every live part, and says whether there is a screen.
-//   #console          data-ticket, data-socket, data-client: addresses; the other data-* are the sentences shown
-//   #vm_console_bar   data-refusal: why there is no screen now
+// reboot: a live part of the page is kept fresh like all of them, and says whether there is a screen.
+//   #console              data-ticket, data-socket, data-client: addresses; the other data-* are the sentences shown
+//   #vm_console_refusal   data-refusal: why there is no screen now
 
 // Why the portal closed a console: vms/console/proxy.py, Code.
 const RUN_ENDED = 4000;
@@ -17,13 +17,13 @@ const TYPING_GAP_MS = 30; // a guest's keyboard holds a few keys only
 const root = document.getElementById("console");
 const part = (name) => document.getElementById(`console_${name}`);
 const screen = part("screen");
-const refusal = () => document.getElementById("vm_console_bar")?.dataset.refusal ?? "";
+const refusal = () => document.getElementById("vm_console_refusal").dataset.refusal;
 
 let RFB;
 let rfb; // while a screen is shown
 let busy = false; // an attempt is under way, or a screen is shown
 let finished = false;
-let refused = false; // there is no screen, as the bar says
+let refused = false; // there is no screen now, as the live part says
 let failures = 0;
 let retry;
 
@@ -68,8 +68,7 @@ async function ticket() {
     const told = await answer.json();
     if (answer.ok) return told.ticket;
     say("waiting", told.detail, root.dataset.waiting);
-    refused = true;
-    document.dispatchEvent(new Event("portal:refresh")); // the bar is older than that
+    document.dispatchEvent(new Event("portal:refresh")); // the live part is older than that
   } catch {
     say("waiting", root.dataset.portalAway, root.dataset.waiting);
   }
@@ -83,7 +82,7 @@ async function attempt() {
   refused = Boolean(refusal());
   if (refused) {
     say("waiting", refusal(), root.dataset.waiting);
-    return; // the bar tells when that is over
+    return; // the live part tells when that is over
   }
   busy = true;
   if (!failures) say("connecting", root.dataset.connecting);
@@ -205,7 +204,7 @@ function setUp() {
     typeText(text.value);
     text.value = "";
   });
-  // The bar was read again.
+  // The live part, perhaps, was read again.
   document.addEventListener("htmx:afterSettle", () => refused && attempt());
 }
 

@@ -104,7 +104,8 @@ function put(id, html) {
     if (around?.hasAttribute("data-rows-move")) soon(around, ROWS_MOVE_S);
     return;
   }
-  htmx.swap(element, html, { swapStyle: "morph:outerHTML", swapDelay: 0, settleDelay: 0 });
+  // Without the context htmx knows no extension, and would put the part inside of what it is to replace.
+  htmx.swap(element, html, { swapStyle: "morph:outerHTML", swapDelay: 0, settleDelay: 0 }, { contextElement: element });
   if (around?.hasAttribute("data-rows-move") && element.matches("tr")) soon(around, ROWS_MOVE_S);
 }
 

@@ -160,6 +160,18 @@ def test_a_stream_that_was_cut_off_can_be_opened_again(portal: Instance, admin: 
         pass
 
 
+def test_the_web_stops_in_time_while_a_stream_is_open(portal: Instance, admin: Person) -> None:
+    with listening(portal, admin) as page:
+        began = time.monotonic()
+        portal.stop_process("web")
+        took = time.monotonic() - began
+        page.wait_ended(10)
+    portal.start_process("web")
+    portal.wait_answers()
+    # After 6 s the supervisor would have killed it.
+    assert took < 5.5
+
+
 @pytest.mark.parametrize("cookies", ["", "portal_session=nobody", "%00=;;;"])
 def test_nobody_else_may_listen(portal: Instance, cookies: str) -> None:
     page = Page(portal, cookies)

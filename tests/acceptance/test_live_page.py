@@ -20,7 +20,7 @@ PATIENCE = 60_000
 
 
 @pytest.fixture(scope="module")
-def context(portal: Instance) -> Iterator[BrowserContext]:
+def browsing(portal: Instance) -> Iterator[BrowserContext]:
     """A browser in which the administrator has logged in."""
     before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
     # Playwright's event loop makes Django believe that the tests are asynchronous; they are not.
@@ -76,9 +76,9 @@ def kill_redis(portal: Instance, change: Callable[[], None]) -> None:
 
 
 def test_a_page_catches_up_and_loses_nothing_that_was_typed(
-    portal: Instance, context: BrowserContext, uuids: dict[str, str], fake_host: FakeDaemon
+    portal: Instance, browsing: BrowserContext, uuids: dict[str, str], fake_host: FakeDaemon
 ) -> None:
-    page = context.new_page()
+    page = browsing.new_page()
     page.goto("/")
     row(page, "moving").get_by_role("checkbox").check()
     row(page, "typed").get_by_role("button", name="Actions on typed").click()
@@ -104,9 +104,9 @@ def test_a_page_catches_up_and_loses_nothing_that_was_typed(
 
 
 def test_a_quiet_banner_says_that_nothing_is_told(
-    portal: Instance, context: BrowserContext, uuids: dict[str, str], fake_host: FakeDaemon
+    portal: Instance, browsing: BrowserContext, uuids: dict[str, str], fake_host: FakeDaemon
 ) -> None:
-    page = context.new_page()
+    page = browsing.new_page()
     page.goto("/")
     banner = page.locator("#stream-banner")
     expect(row(page, "moving")).to_be_visible()
@@ -125,16 +125,17 @@ def test_a_quiet_banner_says_that_nothing_is_told(
 
 
 def test_seven_tabs_of_one_browser_are_all_told(
-    context: BrowserContext, uuids: dict[str, str], fake_host: FakeDaemon
+    browsing: BrowserContext, uuids: dict[str, str], fake_host: FakeDaemon
 ) -> None:
     fake_host.control.hand(uuids["moving"], "destroy")
-    tabs = [context.new_page() for _ in range(TABS)]
+    tabs = [browsing.new_page() for _ in range(TABS)]
     for tab in tabs:
         tab.goto("/")
         expect(row(tab, "moving")).to_contain_text("Down")
     fake_host.control.hand(uuids["moving"], "start")
     for tab in tabs:
         expect(row(tab, "moving")).to_contain_text("Up")
+        assert row(tab, "moving").locator("tr").count() == 0
         # Told, not asked for: no tab fell back to asking.
         expect(tab.locator("#stream-banner")).to_be_hidden()
         tab.close()

@@ -22,6 +22,8 @@ def main() -> int:
     streams.add_argument("--rate", type=int, default=50, help="changes a second (default 50)")
     streams.add_argument("--seconds", type=int, default=30, help="how long VMs change (default 30)")
     streams.add_argument("--kinds", type=int, default=1, help="kinds of people, at most 50 (default 1)")
+    virsh = which.add_parser("virsh", help="from a change with virsh to an open page")
+    virsh.add_argument("--times", type=int, default=40, help="how many changes (default 40)")
     options = vars(parser.parse_args())
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
     os.environ["PORTAL_LOG_LEVEL"] = "WARNING"
@@ -29,8 +31,13 @@ def main() -> int:
     # What needs Django set up.
     from tests.bench import pages as list_pages
     from tests.bench import streams as many_streams
+    from tests.bench import virsh as by_virsh
 
-    runs: dict[str, Callable[..., int]] = {"list": list_pages.run, "streams": many_streams.run}
+    runs: dict[str, Callable[..., int]] = {
+        "list": list_pages.run,
+        "streams": many_streams.run,
+        "virsh": by_virsh.run,
+    }
     return 1 if runs[options.pop("which")](**options) else 0
 
 

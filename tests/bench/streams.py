@@ -114,12 +114,15 @@ def run(*, streams: int, rate: int, seconds: int, kinds: int) -> int:
                 f"{opened.processor_s - before.processor_s:.1f} s; memory {before.rss_mb:.0f} -> {opened.rss_mb:.0f} MB"
             )
             pages.ask("reset")
+            began = time.monotonic()
             made = _change(vms, rate, seconds)
             last = [int(vm.name.rpartition("-")[2]) for vm in vms]
             behind = _wait_for(pages, streams, min(last))
             after = Usage.of(pid)
+            took = time.monotonic() - began
             report = pages.ask("report")
-        _tell(report, made, opened, after, seconds)
+        say(f"changes made: {made} ({made / seconds:.0f} a second), all of them seen after {took:.1f} s")
+        _tell(report, opened, after, took)
         say(f"streams that saw the last change of every VM: {streams - behind} of {streams}")
     say(f"load average at the end: {os.getloadavg()[0]:.1f}")
     return behind
@@ -189,19 +192,17 @@ def _wait_for(pages: Listeners, streams: int, oldest: int) -> int:
         time.sleep(0.2)
 
 
-def _tell(report: dict[str, Any], made: int, before: Usage, after: Usage, seconds: int) -> None:
+def _tell(report: dict[str, Any], before: Usage, after: Usage, took: float) -> None:
     delays = sorted((int(ms), count) for ms, count in report["delays"].items())
     worked = after.processor_s - before.processor_s
-    say(
-        f"changes made: {made} ({made / seconds:.0f} a second); rows seen: {sum(count for _, count in delays)}, "
-        f"in {report['frames']} frames, {report['bytes'] / 1e6:.0f} MB"
-    )
+    seen = sum(count for _, count in delays)
+    say(f"rows seen: {seen}, in {report['frames']} frames, {report['bytes'] / 1e6:.0f} MB")
     say(
         f"delay from the change to a page: median {_quantile(delays, 0.5)} ms, p95 {_quantile(delays, 0.95)} ms, "
         f"worst {delays[-1][0]} ms"
     )
     say(
-        f"web: {worked:.1f} s of a processor in {seconds} s ({100 * worked / seconds:.0f} %), "
+        f"web: {worked:.1f} s of a processor in {took:.1f} s ({100 * worked / took:.0f} %), "
         f"memory {after.rss_mb:.0f} MB, at most {after.peak_mb:.0f} MB"
     )
 

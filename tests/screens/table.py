@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from django.contrib.auth.models import User
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from tests.screens.scene import LONG_NAME, NOW, Scene
 from vms.domain.power import Action
-from vms.models import Host, VirtualMachine
+from vms.models import Host, SecondFactor, VirtualMachine
 
 Step = Callable[[Page, Scene], None]
 
@@ -142,6 +143,29 @@ def refused(page: Page, scene: Scene) -> None:
     dialog(action(Action.REBOOT, "web01", "legacy"))(page, scene)
     page.locator("#vm_action_confirm").click()
     expect(page.locator("#vm_action_result")).to_be_visible()
+
+
+def no_code(page: Page, _scene: Scene) -> None:
+    """Try to switch two-factor login on without a code."""
+    page.locator("#main form button").click()
+    expect(page.locator("[data-error-summary]")).to_be_visible()
+
+
+def second_step(page: Page, _scene: Scene) -> None:
+    """Come to the second step of the login, as somebody who has one from now on."""
+    ada = User.objects.get(username="ada")
+    SecondFactor.objects.get_or_create(user=ada, defaults={"secret": "A" * 32, "used_interval": 0})
+    page.fill("#id_username", "ada")
+    page.fill("#id_password", "a password")
+    page.locator("#main form button").click()
+    expect(page.locator("#id_code")).to_be_visible()
+
+
+def new_recovery_codes(page: Page, _scene: Scene) -> None:
+    """Have new recovery codes shown."""
+    page.fill("#id_password", "a password")
+    page.locator("#main form button").click()
+    expect(page.locator(".portal-codes")).to_be_visible()
 
 
 def refused_login(page: Page, _scene: Scene) -> None:
@@ -304,6 +328,12 @@ SCREENS = (
     Screen("recovery-codes-renew", at("recovery_codes"), person="guarded"),
     Screen("sessions-end", at("end_sessions")),
     Screen("password", at("change_password")),
+    Screen("end-sessions", at("end_sessions")),
+    Screen("two-factor-on", at("two_factor_enable")),
+    Screen("two-factor-mistake", at("two_factor_enable"), no_code),
+    Screen("two-factor-code", at("login"), second_step, person="nobody", shows="#id_username"),
+    Screen("two-factor-off", at("two_factor_disable")),
+    Screen("recovery-codes", at("recovery_codes"), new_recovery_codes),
     Screen("password-mistake", at("change_password"), wrong_password),
     # What goes wrong
     Screen("error-400", at("fails", 400), shows="h1", status=400),

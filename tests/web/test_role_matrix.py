@@ -15,8 +15,9 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.support.scene import LogIn, MakeOperation, MakeVm
+from vms.domain.observation import DomainState
 from vms.domain.power import Action, VmStatus
-from vms.live import hub, viewers
+from vms.live import rendering, viewers
 from vms.live.viewers import Viewer
 from vms.models import Assignment, Event, Host, Operation, Role, VirtualMachine
 from vms.permissions import ACTION_PERMISSION, CHANGE, CONSOLE, VIEW, VIEW_EVENTS, VIEW_OPERATIONS
@@ -149,6 +150,27 @@ def test_editing_is_offered_and_done_where_it_was_given(
     assert Event.objects.filter(vm=vm, code=35).exists() is may
 
 
+def test_the_console_is_offered_and_opened_where_it_was_given(
+    somebody: Somebody, vm: VirtualMachine, hidden: VirtualMachine
+) -> None:
+    may = CONSOLE in somebody.verbs
+    client, url = somebody.client, reverse("vm_console", args=[vm.pk])
+    if VIEW in somebody.verbs:
+        for shown in (
+            client.get(reverse("vm_toolbar"), {"vm": str(vm.pk)}),
+            client.get(reverse("vm_menu", args=[vm.pk])),
+            client.get(reverse("vm_detail", args=[vm.pk])),
+        ):
+            assert (f'href="{url}"' in shown.content.decode()) is may
+    assert client.get(url).status_code == (200 if may else 403)
+    # What the ticket, and later its WebSocket, are judged by.
+    VirtualMachine.objects.update(status=VmStatus.DOWN, domain_state=DomainState.DOWN)
+    assert client.post(reverse("vm_console_ticket", args=[vm.pk])).status_code == (409 if may else 403)
+    for name in ("vm_console_ticket", "vm_console"):
+        asked = client.post if name == "vm_console_ticket" else client.get
+        assert asked(reverse(name, args=[hidden.pk])).status_code == (404 if may else 403)
+
+
 Surface = Callable[[Client], str]
 #: Where VMs, their operations and their events are listed, with what seeing them needs.
 LISTS: dict[str, tuple[str, Surface]] = {
@@ -197,7 +219,7 @@ def test_the_stream_brings_what_may_be_seen(
         assert viewer is None
         return
     assert isinstance(viewer, Viewer)
-    told = json.dumps(hub.render([vm.pk, hidden.pk], {"operations"}, viewer))
+    told = json.dumps(rendering.render([vm.pk, hidden.pk], {"operations"}, viewer))
     assert vm.name in told
     assert hidden.name not in told
     assert str(hidden.pk) not in told

@@ -90,11 +90,11 @@ class Level:
     kept: timedelta
 
 
-#: Finest first. A VM that always runs has some 600 rows. Each level is kept longer than the chart that is drawn of it.
+#: Finest first. A VM that always runs has some 460 rows. Each level is kept a little longer than its chart is long.
 LEVELS = (
-    Level(10, timedelta(minutes=20)),
-    Level(60, timedelta(hours=1, minutes=30)),
-    Level(300, timedelta(hours=26)),
+    Level(10, timedelta(minutes=17)),
+    Level(60, timedelta(minutes=65)),
+    Level(300, timedelta(hours=24, minutes=15)),
 )
 
 

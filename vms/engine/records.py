@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import IntEnum
+from enum import IntEnum, unique
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
@@ -22,6 +22,7 @@ R = TypeVar("R")
 log = structlog.get_logger(__name__)
 
 
+@unique
 class Code(IntEnum):
     """Event codes. Those below 100000 are oVirt's, with oVirt's meaning."""
 
@@ -72,14 +73,14 @@ class Code(IntEnum):
     MAIL_SERVER_FAILED = 100031
     CLEANED_UP = 100032
     VM_REMOVE_FAILED = 100033
-    ROLE_GIVEN = 100040
-    ROLE_TAKEN = 100041
     SECOND_FACTOR_ENABLED = 100040
     SECOND_FACTOR_DISABLED = 100041
     SECOND_FACTOR_REFUSED = 100042
     RECOVERY_CODE_USED = 100043
     RECOVERY_CODES_RENEWED = 100044
     SESSIONS_ENDED = 100045
+    ROLE_GIVEN = 100050
+    ROLE_TAKEN = 100051
 
 
 def in_english(tell: Callable[P, R]) -> Callable[P, R]:

@@ -32,4 +32,4 @@ def render(vms: Iterable[UUID], topics: set[str], viewer: Viewer) -> dict[str, s
         if OPERATIONS in topics:
             context = {"strip": queries.strip(viewer.user), "user": viewer.user}
             parts["operation_strip"] = render_to_string("operations/fragments/operation_strip.html", context)
-    return {element: json.dumps(_LAYOUT.sub("\n", html)) for element, html in parts.items()}
+    return {element: json.dumps(_LAYOUT.sub("\n", html).strip()) for element, html in parts.items()}

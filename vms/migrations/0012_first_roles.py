@@ -41,6 +41,8 @@ def create(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
         )
         return found
 
+    # Named as the model names it; whoever comes first makes it.
+    console = permission("console_vm", "virtualmachine", "Can use the console of virtual machines")
     for name, (description, verbs) in ROLES.items():
         role = Role.objects.create(name=name, description=description)
         role.verbs.set(
@@ -48,7 +50,7 @@ def create(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
         )
     groups = apps.get_model("auth", "Group").objects
     for group in groups.filter(name__in=("Operator", "Administrator")):
-        group.permissions.add(permission("console_vm", "virtualmachine", "Can use the console of virtual machines"))
+        group.permissions.add(console)
     for group in groups.filter(name="Administrator"):
         group.permissions.add(*(permission(codename, model, name) for codename, (model, name) in ADMINISTER.items()))
 

@@ -13,7 +13,7 @@ from vms.models.machines import VirtualMachine
 class Sample(models.Model):
     """What one VM used up to one moment. Written by vms.engine.sampling only; see vms.domain.usage for the units.
 
-    A row is some 100 bytes; 1,000 VMs that always run have some 600,000.
+    A row with its places in both indexes takes 220 bytes of SQLite, so 1,000 VMs that always run take some 100 MB.
     """
 
     vm = models.ForeignKey(VirtualMachine, on_delete=models.CASCADE, related_name="samples", db_index=False)

@@ -59,10 +59,6 @@ _MENU: tuple[tuple[Action | str, ...], ...] = (
     (Action.POWER_OFF, Action.POWER_CYCLE),
     (Action.REMOVE,),
 )
-_BESIDE_SCREEN: tuple[tuple[Action | str, ...], ...] = (
-    (Action.RUN, Action.SHUT_DOWN, Action.REBOOT),
-    (Action.POWER_OFF, Action.POWER_CYCLE),
-)
 _LABELS: dict[str, Promise] = {
     "console": gettext_lazy("Console"),
     "edit": gettext_lazy("Edit"),
@@ -144,11 +140,6 @@ def menu(user: User, row: VmRow) -> Groups:
 def toolbar_run(user: User, rows: Sequence[VmRow], unseen: Unseen | None = None) -> Groups:
     """Return what stands behind the ▾ beside Run."""
     return _groups(user, rows, _RUN, unseen)
-
-
-def beside_screen(user: User, row: VmRow) -> Groups:
-    """Return the power controls beside a VM's screen."""
-    return _groups(user, [row], _BESIDE_SCREEN)
 
 
 def one(user: User, row: VmRow, action: Action) -> Control | None:

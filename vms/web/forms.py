@@ -123,6 +123,7 @@ class ActionForm(PolicyForm):
         ],
         coerce=lambda value: {"yes": True, "no": False}[value],
         empty_value=None,
+        help_text=gettext_lazy("For this once; what the VM is set to stays. Powering off loses what is not saved."),
     )
     graceful_delay = DelayField(
         label=gettext_lazy("Seconds to wait, this time"),
@@ -302,7 +303,11 @@ class RetentionForm(forms.Form):
 class DefaultsForm(PolicyForm, RetentionForm):
     """The policy of VMs that have not set their own, the cap of bulks, and how long history is kept."""
 
-    force = forms.BooleanField(label=FORCE_LABEL, required=False)
+    force = forms.BooleanField(
+        label=FORCE_LABEL,
+        required=False,
+        help_text=gettext_lazy("Otherwise the portal gives up: the VM stays up, and everyone is told."),
+    )
     graceful_delay = DelayField(refusal="default_range", help_text=gettext_lazy("Whole seconds, 1 to 3600."))
     bulk_in_flight = forms.CharField(
         label=gettext_lazy("Virtual machines of one request at a time"),

@@ -98,6 +98,8 @@ class ChangePasswordForm(PasswordChangeForm):
 class EnableForm(PasswordForm):
     """What switches the second factor on."""
 
+    field_order = ("code", "password")
+
     code = forms.CharField(
         label=gettext_lazy("Code from the app"),
         max_length=16,

@@ -29,10 +29,19 @@ class RunOnceForm(ConfigurationForm):
     """The options of one run, and the reason for it."""
 
     boot = forms.TypedChoiceField(
-        label=gettext_lazy("Boot from"), required=False, coerce=BootDevice, empty_value=None, choices=()
+        label=gettext_lazy("Boot from"),
+        required=False,
+        coerce=BootDevice,
+        empty_value=None,
+        choices=(),
+        help_text=gettext_lazy("Tried first in this run; the others follow in the order that is configured."),
     )
     cd_image = _text(_PATH)
-    empty_drive = forms.BooleanField(label=gettext_lazy("Nothing in the CD drive"), required=False)
+    empty_drive = forms.BooleanField(
+        label=gettext_lazy("Nothing in the CD drive"),
+        required=False,
+        help_text=gettext_lazy("Leaves it empty for this run, whatever is configured."),
+    )
     kernel = _text(gettext_lazy("Boots this kernel directly, from a file on the host."))
     initrd = _text(gettext_lazy("A file on the host, for the kernel above."))
     command_line = _text(gettext_lazy("For the kernel above, for example console=ttyS0 single."))
