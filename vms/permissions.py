@@ -28,6 +28,7 @@ ADD_HOST = "vms.add_host"
 CHANGE_HOST = "vms.change_host"
 REMOVE_HOST = "vms.delete_host"
 ASSIGN = "vms.add_assignment"
+UNASSIGN = "vms.delete_assignment"
 VIEW_ASSIGNMENTS = "vms.view_assignment"
 REMOVE_SECOND_FACTOR = "vms.delete_secondfactor"
 
@@ -143,8 +144,18 @@ def may_change_defaults(user: Actor) -> bool:
 
 
 def may_give_roles(user: Actor) -> bool:
-    """Say whether `user` may give roles to people, and take them back."""
+    """Say whether `user` may give roles anywhere."""
     return _has(user, ASSIGN)
+
+
+def may_take_roles(user: Actor) -> bool:
+    """Say whether `user` may take roles back anywhere."""
+    return _has(user, UNASSIGN)
+
+
+def may_give_anywhere(user: Actor, verbs: Iterable[str]) -> bool:
+    """Say whether `user` may give these verbs to somebody anywhere: nobody gives more than they have."""
+    return may_give_roles(user) and all(_has(user, verb) for verb in verbs)
 
 
 def may_add_host(user: Actor) -> bool:

@@ -250,3 +250,26 @@ def test_tags_that_roles_were_given_on_are_put_on_by_who_may_give_roles(
     # Nor may they take it off: that takes the role from others.
     with pytest.raises(TagError):
         actions.set_tags(fresh(person), plain, [])
+
+
+def test_administrators_give_roles_in_django_admin_with_an_event_and_no_more_than_they_have(
+    admin: User, mine: VirtualMachine, log_in: LogIn
+) -> None:
+    User.objects.filter(pk=admin.pk).update(is_staff=True)
+    client = log_in(fresh(admin))
+    add = reverse("admin:vms_assignment_add")
+    stronger = Role.objects.create(name="Stronger")
+    stronger.verbs.set(Permission.objects.filter(codename__in=["view_vm", "delete_secondfactor"]))
+    admin.groups.get().permissions.remove(Permission.objects.get(codename="delete_secondfactor"))
+    asked = {"group": str(admin.groups.get().pk), "host": str(mine.host_id)}
+    refused = client.post(add, asked | {"role": str(stronger.pk)})
+    assert "Nobody can give what they do not have." in refused.content.decode()
+    assert client.post(add, asked | {"role": str(Role.objects.get(name="Operator").pk)}).status_code == 302
+    given = Assignment.objects.get()
+    taken = client.post(reverse("admin:vms_assignment_delete", args=[given.pk]), {"post": "yes"})
+    assert taken.status_code == 302
+    assert not Assignment.objects.exists()
+    assert list(Event.objects.filter(actor=admin).order_by("id").values_list("message", flat=True)) == [
+        "Role Operator on kvm1 was given to group Administrator by ada.",
+        "Role Operator on kvm1 was taken from group Administrator by ada.",
+    ]

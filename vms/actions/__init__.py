@@ -28,7 +28,7 @@ from vms.actions.looking import look
 from vms.actions.notices import subscribe
 from vms.actions.policy import set_defaults, set_options, set_policy, set_retention
 from vms.actions.preferences import dismiss_hint, set_name, set_preferences, show_hints
-from vms.actions.roles import give_role, take_role
+from vms.actions.roles import assign, check_assignment, give_role, take_role, unassign
 from vms.actions.second_factor import disable_second_factor, enable_second_factor, renew_recovery_codes
 from vms.actions.signing_in import TooSoon, code_is, end_other_sessions, needs_code, password_is, person_of
 from vms.actions.steering import cancel, extend, force_now
@@ -45,9 +45,11 @@ __all__ = [
     "SettingChange",
     "TooSoon",
     "add_host",
+    "assign",
     "cancel",
     "cancel_queued",
     "change_host",
+    "check_assignment",
     "check_host",
     "check_tags",
     "code_is",
@@ -93,6 +95,7 @@ __all__ = [
     "subscribe",
     "suspend",
     "take_role",
+    "unassign",
     "verdict_for",
     "waiting_changes",
 ]

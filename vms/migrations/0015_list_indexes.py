@@ -12,12 +12,6 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AddIndex(
-            model_name="operation",
-            index=models.Index(
-                condition=models.Q(("ended_at__isnull", True)), fields=["created_at"], name="operation_running"
-            ),
-        ),
-        migrations.AddIndex(
             model_name="virtualmachine",
             index=models.Index(
                 models.F("host"),

@@ -139,8 +139,6 @@ class Operation(models.Model):
             models.Index(F("vm"), F("created_at").desc(), name="operation_newest_of_vm"),
             # What runs, and what has just ended.
             models.Index(fields=["ended_at"], name="operation_ended_at"),
-            # What is running, oldest first: asked for by every page that lists VMs.
-            models.Index(fields=["created_at"], condition=Q(ended_at__isnull=True), name="operation_running"),
             # Which bulks have a queue, and who is next in it.
             models.Index(fields=["bulk", "bulk_position"], condition=Q(stage=_QUEUED), name="operation_queue"),
         ]

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.http import Http404
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -63,13 +63,5 @@ def page_context(request: Request, row: VmRow, key: str) -> dict[str, Any]:
 
 
 def tabs_of(user: User, vm: VirtualMachine) -> list[Tab]:
-    """Return the tabs that somebody is shown, of those that this portal has."""
-    shown = [(key, label, _address(name, vm)) for key, label, name, allowed in _TABS if allowed(user, vm)]
-    return [Tab(key, label, url) for key, label, url in shown if url]
-
-
-def _address(name: str, vm: VirtualMachine) -> str:
-    try:
-        return reverse(name, args=[vm.pk])
-    except NoReverseMatch:
-        return ""
+    """Return the tabs that somebody is shown."""
+    return [Tab(key, label, reverse(name, args=[vm.pk])) for key, label, name, allowed in _TABS if allowed(user, vm)]
