@@ -14,7 +14,8 @@ from uuid import UUID
 
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AnonymousUser, User
-from django.db.models import IntegerField, Model, Q, UUIDField, Value
+from django.db.models import BigIntegerField, Model, Q, UUIDField, Value
+from django.db.models.functions import Cast
 
 from vms.models import Assignment, Event, Operation, VirtualMachine
 
@@ -137,9 +138,10 @@ def _given_to(people: Iterable[User]) -> Iterable[tuple[int, int | None, int | N
     """Return whom, at which place (host, tag, VM; none is the whole portal), which permission was given."""
     ids = [user.pk for user in people]
     nowhere = {
-        "at_host": Value(None, output_field=IntegerField()),
-        "at_tag": Value(None, output_field=IntegerField()),
-        "at_vm": Value(None, output_field=UUIDField()),
+        # PostgreSQL wants to be told what each nothing is.
+        "at_host": Cast(Value(None), BigIntegerField()),
+        "at_tag": Cast(Value(None), BigIntegerField()),
+        "at_vm": Cast(Value(None), UUIDField()),
     }
     # Outer joins: a role or group may have no verbs, and of the places at most one is set.
     place, verb = ("host", "tag", "vm"), ("content_type__app_label", "codename")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import string
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 
@@ -13,12 +12,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import Permission, User
-from django.db import connections
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.acceptance.instance import PASSWORD, Instance, Person, vm, wait_status
+from tests.support import chromium as browsers
 from tests.support.guests import BootedGuest, boot_all
 from tests.support.libvirtd import PrivateLibvirtd
 from tests.support.waiting import wait_until
@@ -30,8 +29,6 @@ from vms.models import Event, VirtualMachine
 from vms.tickets import GOOD_FOR
 
 pytestmark = pytest.mark.guest
-
-CHROMIUM = "/usr/bin/chromium"
 
 
 @pytest.fixture(scope="module")
@@ -229,23 +226,8 @@ CELLS = """() => {
 @pytest.fixture
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with browsers.chromium() as browser:
         yield browser
-        browser.close()
-
-
-def beside_the_browser(work: Callable[[], object]) -> None:
-    """Work on rows in a thread of its own: this one is Playwright's loop's, and has other connections in it."""
-
-    def run() -> None:
-        try:
-            work()
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(1) as threads:
-        threads.submit(run).result()
 
 
 class Screen:
@@ -357,7 +339,7 @@ def watched(real_portal: Instance) -> User:
 
 def test_the_page_says_that_its_permission_was_withdrawn(watched: User, open_console: Callable[[str], Page]) -> None:
     page = open_console("watched")
-    beside_the_browser(lambda: watched.user_permissions.remove(Permission.objects.get(codename="console_vm")))
+    watched.user_permissions.remove(Permission.objects.get(codename="console_vm"))
     expect(page.locator("#console_state")).to_contain_text("You may not use this console", timeout=15_000)
     expect(page.locator("#console_screen canvas")).to_have_count(0)
     expect(page.locator("#console_cad")).to_have_attribute("aria-disabled", "true")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.acceptance.instance import PASSWORD, Instance, ended, vm, wait_status
-from tests.browser.conftest import CHROMIUM
+from tests.support import chromium as browsers
 from tests.support.fake import FakeDaemon
 from vms.domain.operation import Outcome
 from vms.hypervisor.fake import STUBBORN
@@ -19,13 +18,10 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def chromium(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
-    """Debian's Chromium; while its loop runs, Django would take this test for an asynchronous one."""
-    monkeypatch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    with browsers.chromium() as browser:
+        yield browser
 
 
 def tab_to(page: Page, name: str) -> None:

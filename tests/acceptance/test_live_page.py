@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.acceptance.instance import PASSWORD, Instance, vm, wait_status
-from tests.browser.conftest import CHROMIUM
+from tests.support import chromium as browsers
 from tests.support.fake import FakeDaemon
 from vms.hypervisor.fake import OBEDIENT
 
@@ -22,11 +21,7 @@ PATIENCE = 60_000
 @pytest.fixture(scope="module")
 def browsing(portal: Instance) -> Iterator[BrowserContext]:
     """A browser in which the administrator has logged in."""
-    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
-    # Playwright's event loop makes Django believe that the tests are asynchronous; they are not.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with browsers.chromium() as browser:
         context = browser.new_context(base_url=portal.url)
         context.set_default_timeout(PATIENCE)
         expect.set_options(timeout=PATIENCE)
@@ -38,9 +33,6 @@ def browsing(portal: Instance) -> Iterator[BrowserContext]:
         expect(page.locator("#main h1")).to_be_visible()
         page.close()
         yield context
-        browser.close()
-    if before is None:
-        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
 @pytest.fixture(scope="module")

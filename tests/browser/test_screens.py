@@ -24,7 +24,7 @@ from pytest_django import Settings
 from tests.screens import checks
 from tests.screens.scene import NOW, Scene, build
 from tests.screens.table import SCREENS, Screen, at_address
-from tests.support.scene import LogIn, MakeOperation, MakeVm
+from tests.support.scene import LogIn, MakeOperation, MakeVm, the_role
 from tests.support.site import serving, with_silent_stream
 from vms.domain import second_factor
 from vms.models import Assignment, Event, Host, Operation, Role, SecondFactor, Tag, VirtualMachine
@@ -73,7 +73,7 @@ def scene(still_site: str, host: Host, make_vm: MakeVm, make_operation: MakeOper
 def newcomer(admin: User) -> User:
     """Somebody who may look at the VMs with a tag that none has yet."""
     user = User.objects.create_user("nora")
-    viewer = Role.objects.get(name="Viewer")  # made anew with the administrator, where an earlier test has emptied all
+    viewer = the_role("Viewer")  # made anew with the administrator, where an earlier test has emptied all
     Assignment.objects.create(role=viewer, user=user, tag=Tag.objects.create(name="training"))
     return user
 
@@ -82,7 +82,7 @@ def newcomer(admin: User) -> User:
 def guarded(admin: User) -> User:
     """Somebody with two-factor login."""
     user = User.objects.create_user("gina", password="a password")
-    Assignment.objects.create(role=Role.objects.get(name="Viewer"), user=user)
+    Assignment.objects.create(role=the_role("Viewer"), user=user)
     SecondFactor.objects.create(user=user, secret=_SECRET, used_interval=0, since=NOW)
     return user
 

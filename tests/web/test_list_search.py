@@ -12,10 +12,10 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils import timezone
 
-from tests.support.scene import LogIn, MakeOperation, MakeVm
+from tests.support.scene import LogIn, MakeOperation, MakeVm, the_role
 from vms.domain.operation import Outcome
 from vms.domain.power import Action, VmStatus
-from vms.models import Assignment, Bulk, Operation, Role, Tag, VirtualMachine
+from vms.models import Assignment, Bulk, Operation, Tag, VirtualMachine
 from vms.web import selection
 
 LIST, BOARD, TOOLBAR = reverse("vm_list"), reverse("vm_board"), reverse("vm_toolbar")
@@ -132,7 +132,7 @@ def test_nothing_is_done_that_was_not_confirmed(log_in: LogIn, operator: User, w
 def test_what_is_hidden_is_not_found_and_what_is_forbidden_is_left_alone(
     log_in: LogIn, viewer: User, web: list[VirtualMachine]
 ) -> None:
-    role = Role.objects.get(name="Operator")
+    role = the_role("Operator")
     for vm in web[:2]:
         Assignment.objects.create(user=viewer, role=role, vm=vm)
     client = log_in(viewer, htmx=True)

@@ -15,7 +15,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from tests.support.scene import LogIn, MakeVm
+from tests.support.scene import LogIn, MakeVm, the_role
 from vms import queries
 from vms.engine.changes import OPERATIONS
 from vms.live import viewers
@@ -23,7 +23,7 @@ from vms.live.hub import Hub
 from vms.live.listener import ALL, MOST, Frame, Listener
 from vms.live.rendering import render
 from vms.live.viewers import Viewer
-from vms.models import Assignment, Operation, Role, Tag
+from vms.models import Assignment, Operation, Tag
 
 Listen = Callable[[User], Viewer]
 
@@ -53,7 +53,7 @@ def test_people_of_a_kind_are_shown_the_same_and_others_are_not(
     colleague.groups.set(operator.groups.all())
     assert listen(operator).kind == listen(colleague).kind
     assert len({listen(person).kind for person in (admin, operator, viewer)}) == 3
-    Assignment.objects.create(role=Role.objects.get(name="Viewer"), user=colleague, vm=make_vm())
+    Assignment.objects.create(role=the_role("Viewer"), user=colleague, vm=make_vm())
     assert listen(operator).kind != listen(colleague).kind
 
 
@@ -61,7 +61,7 @@ def test_who_has_a_role_on_a_tag_is_told_of_its_vms_only(listen: Listen, outside
     seen, hidden = make_vm("seen"), make_vm("hidden")
     tag = Tag.objects.create(name="mine")
     seen.tags.add(tag)
-    Assignment.objects.create(role=Role.objects.get(name="Viewer"), user=outsider, tag=tag)
+    Assignment.objects.create(role=the_role("Viewer"), user=outsider, tag=tag)
     listener = listen(outsider)
     assert not listener.sees_all
     assert list(render([seen.pk, hidden.pk], set(), listener)) == [f"vm_row_{seen.pk}"]

@@ -15,7 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from tests.support.scene import LogIn, MakeVm
+from tests.support.scene import LogIn, MakeVm, the_role
 from vms import actions, permissions, queries
 from vms.domain.power import Action
 from vms.domain.tags import TagError
@@ -67,7 +67,7 @@ def give(person: User, mine: VirtualMachine) -> Give:
             "vm": {"vm": mine},
         }
         return Assignment.objects.create(
-            role=Role.objects.get(name=role), user=None if group else person, group=group, **where[place]
+            role=the_role(role), user=None if group else person, group=group, **where[place]
         )
 
     return give
@@ -113,7 +113,7 @@ def test_a_vm_with_two_tags_of_a_role_is_listed_once(give: Give, person: User, m
     second = Tag.objects.create(name="db")
     mine.tags.add(second)
     give("Viewer", "tag")
-    Assignment.objects.create(role=Role.objects.get(name="Viewer"), user=person, tag=second)
+    Assignment.objects.create(role=the_role("Viewer"), user=person, tag=second)
     assert list(queries.shown_vms(fresh(person))) == [mine]
 
 
@@ -191,7 +191,7 @@ def test_the_toolbar_says_on_which_vm_something_may_not_be_done(
     give: Give, person: User, mine: VirtualMachine, hidden: VirtualMachine, log_in: LogIn
 ) -> None:
     give("Operator", "vm")
-    Assignment.objects.create(role=Role.objects.get(name="Viewer"), user=person, vm=hidden)
+    Assignment.objects.create(role=the_role("Viewer"), user=person, vm=hidden)
     text = log_in(person).get(reverse("vm_toolbar"), {"vm": [str(mine.pk), str(hidden.pk)]}).content.decode()
     assert "You do not have the permission for this on secret01." in text
     with pytest.raises(PermissionDenied):
@@ -235,7 +235,7 @@ def test_tags_that_roles_were_given_on_are_put_on_by_who_may_give_roles(
 ) -> None:
     give("Operator", "tag")
     plain = make_vm("plain")
-    Assignment.objects.create(role=Role.objects.get(name="Manager"), user=person, vm=plain)
+    Assignment.objects.create(role=the_role("Manager"), user=person, vm=plain)
     somebody = fresh(person)
     # Else they could help themselves to the power over any VM that they may edit.
     with pytest.raises(TagError, match="gives_roles"):
@@ -264,7 +264,7 @@ def test_administrators_give_roles_in_django_admin_with_an_event_and_no_more_tha
     asked = {"group": str(admin.groups.get().pk), "host": str(mine.host_id)}
     refused = client.post(add, asked | {"role": str(stronger.pk)})
     assert "Nobody can give what they do not have." in refused.content.decode()
-    assert client.post(add, asked | {"role": str(Role.objects.get(name="Operator").pk)}).status_code == 302
+    assert client.post(add, asked | {"role": str(the_role("Operator").pk)}).status_code == 302
     given = Assignment.objects.get()
     taken = client.post(reverse("admin:vms_assignment_delete", args=[given.pk]), {"post": "yes"})
     assert taken.status_code == 302

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from tests.support.scene import LogIn, MakeOperation, MakeVm, pending
+from tests.support.scene import LogIn, MakeOperation, MakeVm, pending, the_role
 from vms import actions
 from vms.domain.operation import Outcome
 from vms.domain.power import VmStatus
@@ -43,7 +43,7 @@ def page(name: str, vm: VirtualMachine) -> str:
 def pia(db: None, vm: VirtualMachine) -> User:
     """Somebody who sees one VM alone."""
     user = User.objects.create_user("pia", password="a password")
-    Assignment.objects.create(role=Role.objects.get(name="Viewer"), user=user, vm=vm)
+    Assignment.objects.create(role=the_role("Viewer"), user=user, vm=vm)
     return user
 
 
@@ -164,7 +164,7 @@ def test_who_may_do_what_is_listed_with_where_it_comes_from(
 ) -> None:
     tag = Tag.objects.create(name="shop")
     vm.tags.add(tag)
-    role = Role.objects.get(name="Operator")
+    role = the_role("Operator")
     friends = Group.objects.create(name="friends")
     for place in ({"tag": tag}, {"host": vm.host}, {}):
         Assignment.objects.create(role=role, group=friends, **place)
@@ -187,7 +187,7 @@ def test_who_may_not_know_the_others_is_told_of_themselves(log_in: LogIn, pia: U
 
 def give(role: str, name: str, kind: str = "person") -> dict[str, Any]:
     """Return the form that gives a role."""
-    return {"role": Role.objects.get(name=role).pk, "kind": kind, "name": name}
+    return {"role": the_role(role).pk, "kind": kind, "name": name}
 
 
 def test_a_role_is_given_and_taken_and_both_are_told(
@@ -211,7 +211,7 @@ def test_a_role_is_given_and_taken_and_both_are_told(
 def test_a_role_given_elsewhere_cannot_be_taken_here(
     log_in: LogIn, admin: User, outsider: User, vm: VirtualMachine, hidden: VirtualMachine
 ) -> None:
-    role = Role.objects.get(name="Operator")
+    role = the_role("Operator")
     for place in ({"vm": hidden}, {"host": vm.host}):
         elsewhere = Assignment.objects.create(role=role, user=outsider, **place)
         log_in(admin).post(reverse("vm_take_role", args=[vm.pk, elsewhere.pk]))
@@ -304,7 +304,7 @@ def test_the_permissions_tab_asks_the_same_however_many_there_are(
     def give_somebody(name: str) -> None:
         user = User.objects.create_user(name)
         user.user_permissions.add(Permission.objects.get(codename="view_vm"))
-        actions.give_role(admin, vm, Role.objects.get(name="Operator"), user)
+        actions.give_role(admin, vm, the_role("Operator"), user)
 
     give_somebody("one")
     few = asked()
@@ -334,7 +334,7 @@ def test_a_screen_is_shown_to_those_alone_who_may_use_the_console_of_this_vm(
     assert log_in(operator).get(page(name, vm)).status_code == 200
     assert log_in(pia).get(page(name, vm)).status_code == 403  # may use no console at all
     other = make_vm("db01")
-    Assignment.objects.create(role=Role.objects.get(name="Operator"), user=pia, vm=other)
+    Assignment.objects.create(role=the_role("Operator"), user=pia, vm=other)
     client = log_in(User.objects.get(pk=pia.pk))
     assert client.get(page(name, vm)).status_code == 404
     assert "vm_screen" not in client.get(vm.get_absolute_url()).content.decode()
