@@ -32,7 +32,8 @@ if (dialog) {
   dialog.addEventListener("close", () => {
     content.replaceChildren();
     document.body.append(toasts);
-    giveFocusBack?.();
+    // The browser gives it back by itself where it can, before this event; whoever was quicker has moved on since.
+    if (document.activeElement === document.body) giveFocusBack?.();
     giveFocusBack = null;
   });
   dialog.addEventListener("input", () => (edited = true));
