@@ -169,6 +169,21 @@ def test_a_row_changes_by_itself_and_focus_selection_and_open_menu_stay(
     expect(page.locator("#vm_toolbar_run")).not_to_have_attribute("aria-disabled", "true")
 
 
+def test_a_row_that_goes_leaves_the_keyboard_to_its_neighbour(
+    open_page: OpenPage, operator: User, make_vm: MakeVm
+) -> None:
+    rows = [make_vm(name=name, status="up") for name in ("a01", "b01", "c01")]
+    page = open_page(operator, "/?filter=status%3Dup")
+    page.locator(f"#vm_select_{rows[1].pk}").focus()
+    for gone, heir in ((1, f"vm_select_{rows[2].pk}"), (2, f"vm_select_{rows[0].pk}")):
+        VirtualMachine.objects.filter(pk=rows[gone].pk).update(status="down")
+        expect(page.locator(f"#vm_row_{rows[gone].pk}")).to_have_count(0)
+        expect(page.locator(f"#{heir}")).to_be_focused()
+    VirtualMachine.objects.update(status="down")
+    expect(page.locator(f"#vm_row_{rows[0].pk}")).to_have_count(0)
+    expect(page.get_by_role("link", name="Show all")).to_be_focused()
+
+
 def test_the_countdown_counts_and_the_strip_steers(
     open_page: OpenPage, operator: User, make_vm: MakeVm, make_operation: MakeOperation
 ) -> None:
