@@ -159,6 +159,11 @@ class VirtualMachine(models.Model):
         """Return the address of its page."""
         return reverse("vm_detail", args=[self.pk])
 
+    # Django would make one by itself, which makes all the words anew each time: a third of a millisecond.
+    def get_status_display(self) -> str:  # type: ignore[no-redef]
+        """Return its status in words."""
+        return str(labels.STATUS[VmStatus(self.status)])
+
     @property
     def reason_tags(self) -> list[str]:
         """Names of its tags that want a reason for every action. Asks for nothing where the tags were prefetched."""
@@ -193,7 +198,9 @@ class VirtualMachine(models.Model):
 
     def pending_with(self, waiting: Sequence[ConfigurationChange]) -> tuple[Change, ...]:
         """What it will change once the host has stored the changes that wait for it, oldest first."""
-        if self.running_configuration is None:
+        if self.running_configuration is None or (
+            not waiting and self.running_configuration == self.stored_configuration
+        ):
             return ()
         running, upcoming = Configuration.of(self.running_configuration), self.upcoming(waiting)
         if any(Part.DESCRIPTION in change.values for change in waiting):
