@@ -13,6 +13,7 @@ from django.utils import translation
 from vms import queries
 from vms.engine.changes import OPERATIONS
 from vms.live.viewers import Viewer
+from vms.templatetags.rows import drawn
 
 #: Templates are laid out for those who read them; that is a third of a row, which goes to everybody.
 _LAYOUT = re.compile(r"\s*\n\s*")
@@ -25,10 +26,7 @@ def render(vms: Iterable[UUID], topics: set[str], viewer: Viewer) -> dict[str, s
         vms: Those that have changed; what is listed no more, or hidden from the viewer, is left out.
     """
     with translation.override(viewer.language):
-        parts = {
-            f"vm_row_{row.vm.pk}": render_to_string("vms/fragments/vm_row.html", {"row": row, "user": viewer.user})
-            for row in queries.vm_rows(viewer.user, vms)
-        }
+        parts = {f"vm_row_{row.vm.pk}": drawn(row, viewer.user) for row in queries.vm_rows(viewer.user, vms)}
         if OPERATIONS in topics:
             context = {"strip": queries.strip(viewer.user), "user": viewer.user}
             parts["operation_strip"] = render_to_string("operations/fragments/operation_strip.html", context)
