@@ -29,9 +29,9 @@ pytestmark = pytest.mark.django_db
 
 #: The graceful delay of every row, in seconds: longer than the 10 s after which the button is pressed again by more
 #: than a busy machine may be late.
-D = 15
+D = 20
 #: How much later than planned a call may reach the host: the sweep's second, and a busy machine.
-LATE = 4.5
+LATE = 8
 #: How many VMs the one thread that does the engine's work keeps up with, also on a busy machine.
 AT_ONCE = 16
 
@@ -56,7 +56,7 @@ ROWS = {
     "obedient": Row(Temper(), ((AGENT, 0),), Outcome.CLEAN_AGENT),
     "acpi only": Row(Temper(agent=Agent.NONE), ((BUTTON, 0),), Outcome.CLEAN_ACPI),
     "slow, within the first half": Row(Temper(slow=1.5), ((AGENT, 0),), Outcome.CLEAN_AGENT),
-    "slow, within the delay": Row(Temper(slow=9), ((AGENT, 0), (BUTTON, D / 2)), Outcome.CLEAN_ACPI),
+    "slow, within the delay": Row(Temper(slow=16), ((AGENT, 0), (BUTTON, D / 2)), Outcome.CLEAN_ACPI),
     "slow, beyond the delay": Row(Temper(slow=60), ((AGENT, 0), (BUTTON, D / 2))),
     "stubborn": Row(Temper(agent=Agent.IGNORES, button=False), ((AGENT, 0), (BUTTON, D / 2))),
     "stubborn without agent": Row(Temper(agent=Agent.NONE, button=False), ((BUTTON, 0), (BUTTON, 10))),
