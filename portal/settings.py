@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 from csp.constants import NONE, SELF
-from django.utils.translation import gettext_lazy as _
 
 from portal import env, logs
 
@@ -44,6 +43,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "vms.web.language.PreferredLanguageMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -99,9 +99,15 @@ else:
     # Milliseconds. As long as a writer waits on SQLite; and a transaction whose process hangs is ended by the server.
     _options.setdefault("options", "-c lock_timeout=20000 -c idle_in_transaction_session_timeout=30000")
 
+# Django's own, with roles on hosts, tags and single VMs.
+AUTHENTICATION_BACKENDS = ["vms.roles.RoleBackend"]
+
 # Redis and Celery ----------------------------------------------------------------------------------------------------
 
 REDIS_URL = PORTAL_CONFIG.redis_url
+
+# Changes are told to open pages.
+LIVE_STREAM = True
 
 CELERY_BROKER_URL = PORTAL_CONFIG.broker_url
 CELERY_TASK_IGNORE_RESULT = True
@@ -199,9 +205,10 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 USE_I18N = True
 LANGUAGE_CODE = "en"
-# Only what is translated as a whole: half-translated pages are worse than English ones.
-LANGUAGES = [("en", _("English"))]
-LOCALE_PATHS = [BASE_DIR / "locale"]
+# Only what is translated as a whole: half-translated pages are worse than English ones. Each by its own name, so that
+# whoever reads no other finds it.
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LOCALE_PATHS = [BASE_DIR / "vms" / "locale"]
 
 # Static files --------------------------------------------------------------------------------------------------------
 

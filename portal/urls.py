@@ -5,15 +5,19 @@ from django.contrib.auth import views as auth
 from django.urls import include, path
 
 from portal import health
+from vms.web import login
 
 handler500 = "portal.errors.server_error"
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
-    path("login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("login/", login.Login.as_view(), name="login"),
+    path("login/code/", login.login_code, name="login_code"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     path("i18n/", include("django.conf.urls.i18n")),
+    # Django admin's own would ask for no code.
+    path("admin/login/", login.admin_login),
     path("admin/", admin.site.urls),
     path("", include("vms.web.urls")),
 ]

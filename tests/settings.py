@@ -15,6 +15,9 @@ if DATABASES["default"]["ENGINE"] == "portal.sqlite":
         "synchronous=FULL", "synchronous=OFF"
     )
 
+# No page is open but in tests of the stream itself.
+LIVE_STREAM = False
+
 # Threads of a test stand in for any number of workers.
 HOST_SEATS = 64
 _seats = tempfile.TemporaryDirectory(prefix="vm-portal-seats-")

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from vms.domain.configuration import BootDevice, Part
@@ -17,7 +17,9 @@ from vms.domain.operation import Failure, Outcome, Stage, StepKind
 from vms.domain.plan import Consequence, PlanKind
 from vms.domain.policy import Option, Origin
 from vms.domain.power import Action, VmStatus
+from vms.domain.preferences import Hint, Theme
 from vms.domain.run_options import RunOptions
+from vms.domain.screen import NoScreen
 
 STATUS: dict[VmStatus, Promise] = {
     VmStatus.DOWN: _("Down"),
@@ -37,6 +39,40 @@ STATUS: dict[VmStatus, Promise] = {
     VmStatus.GONE: _("Gone"),
 }
 
+THEME: dict[Theme, Promise] = {
+    Theme.SYSTEM: _("As the system says"),
+    Theme.LIGHT: _("Light"),
+    Theme.DARK: _("Dark"),
+}
+
+#: What each kind of page is for, and the one thing to try on it.
+HINT: dict[Hint, Promise] = {
+    Hint.LIST: _(
+        "All virtual machines, as they are now. Try: right-click a row, or press Shift+F10 on it, for everything that "
+        "can be done to it. The ? key lists more keys."
+    ),
+    Hint.VM: _(
+        "Everything about one virtual machine. Try: Operations, to see what each reboot did, step by step, and how "
+        "long this guest took."
+    ),
+    Hint.OPERATIONS: _(
+        "Every power action that somebody asked for, and how it ended. Try: open one that was forced, to see what was "
+        "on the guest's screen just before."
+    ),
+    Hint.HOSTS: _(
+        "The libvirt hosts that the portal manages. Try: Add host; the connection is tested first, and what fails is "
+        "explained."
+    ),
+    Hint.EVENTS: _(
+        "What happened, newest first, whoever caused it. Try: follow a correlation id, to see all that belongs to one "
+        "request; or save what the filter finds as CSV."
+    ),
+    Hint.ACCOUNT: _(
+        "Your own settings; nobody else's change. Try: tick Failed in the first row, to be mailed whenever an "
+        "operation did not do what was asked."
+    ),
+}
+
 ACTION: dict[Action, Promise] = {
     Action.RUN: _("Run"),
     Action.RUN_ONCE: _("Run once"),
@@ -47,6 +83,39 @@ ACTION: dict[Action, Promise] = {
     Action.SUSPEND: _("Suspend"),
     Action.RESUME: _("Resume"),
     Action.REMOVE: _("Remove"),
+}
+
+#: The same within a sentence: "Cannot reboot …", "a reboot asked for by …".
+ACTION_WITHIN: dict[Action, Promise] = {
+    Action.RUN: pgettext_lazy("within a sentence", "run"),
+    Action.RUN_ONCE: pgettext_lazy("within a sentence", "run once"),
+    Action.SHUT_DOWN: pgettext_lazy("within a sentence", "shut down"),
+    Action.POWER_OFF: pgettext_lazy("within a sentence", "power off"),
+    Action.REBOOT: pgettext_lazy("within a sentence", "reboot"),
+    Action.POWER_CYCLE: pgettext_lazy("within a sentence", "power cycle"),
+    Action.SUSPEND: pgettext_lazy("within a sentence", "suspend"),
+    Action.RESUME: pgettext_lazy("within a sentence", "resume"),
+    Action.REMOVE: pgettext_lazy("within a sentence", "remove"),
+}
+
+#: What a permission allows, by its code; those that are not on virtual machines are Django's four on a kind of thing.
+PERMISSION: dict[str, Promise] = {
+    "view_vm": _("Can see virtual machines"),
+    "change_vm": _("Can edit virtual machines"),
+    "run_vm": _("Can run and resume virtual machines"),
+    "shut_down_vm": _("Can shut down virtual machines"),
+    "power_off_vm": _("Can power off virtual machines"),
+    "reboot_vm": _("Can reboot virtual machines"),
+    "power_cycle_vm": _("Can power cycle virtual machines"),
+    "suspend_vm": _("Can suspend virtual machines"),
+    "remove_vm": _("Can remove virtual machines"),
+    "console_vm": _("Can use the console of virtual machines"),
+}
+_ON_KIND: dict[str, Promise] = {
+    "view": _("Can view: %(kind)s"),
+    "add": _("Can add: %(kind)s"),
+    "change": _("Can change: %(kind)s"),
+    "delete": _("Can delete: %(kind)s"),
 }
 
 STAGE: dict[Stage, Promise] = {
@@ -276,6 +345,17 @@ def exact_memory(size: int) -> str:
     return f"{(Decimal(size) / (1 << 20)).normalize():f} MiB"
 
 
+def permission(code: str, kind: str) -> str:
+    """Say what a permission allows.
+
+    Args:
+        kind: What it is about, as people call it.
+    """
+    if code in PERMISSION:
+        return str(PERMISSION[code])
+    return str(_ON_KIND[code.partition("_")[0]]) % {"kind": kind}
+
+
 def memory(size: int) -> str:
     """Write bytes in the largest binary unit that leaves a short number."""
     value = float(size)
@@ -334,6 +414,12 @@ ORIGIN: dict[Origin, Promise] = {
     Origin.PENDING_CHANGES: _("pending changes must be applied"),
 }
 
+NO_SCREEN: dict[NoScreen, Promise] = {
+    NoScreen.DOWN: _("The virtual machine is down: it has no screen."),
+    NoScreen.HOST_AWAY: _("The host of the virtual machine cannot be reached."),
+    NoScreen.GONE: _("The virtual machine is gone: it is no longer defined on its host."),
+}
+
 KEPT: dict[Kept, Promise] = {
     Kept.NO: _("may be removed"),
     Kept.MEDIUM: _("a medium that other VMs may use"),
@@ -357,6 +443,9 @@ TAG_ERROR: dict[str, Promise] = {
     "comma": _("A tag has no comma: commas stand between tags."),
     "too_long": _("A tag has at most 50 characters."),
     "too_many": _("A virtual machine has at most 20 tags."),
+    "gives_roles": _(
+        "Roles were given on one of the tags that you add or take off. That needs the permission to give roles."
+    ),
 }
 
 
@@ -373,6 +462,11 @@ def _choices(labels: Mapping[Any, Promise]) -> Choices:
 def status_choices() -> Choices:
     """Choices of a VM's status."""
     return _choices(STATUS)
+
+
+def theme_choices() -> Choices:
+    """Choices of the theme."""
+    return _choices(THEME)
 
 
 def action_choices() -> Choices:

@@ -9,15 +9,24 @@ from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from vms import labels
 from vms.domain.operation import Outcome
-from vms.models import Mail, Operation
+from vms.models import Mail, Operation, Preference
 
 
 def notice(mail: Mail, connection: BaseEmailBackend) -> EmailMessage:
-    """Return the mail about an operation that ended: the same at every attempt, Message-ID included."""
+    """Return the mail about an operation that ended: the same at every attempt, Message-ID included.
+
+    In the language its reader prefers; who prefers none is written to in English, as there is no browser to ask.
+    """
+    with translation.override(Preference.of(mail.user).language or settings.LANGUAGE_CODE):
+        return _notice(mail, connection)
+
+
+def _notice(mail: Mail, connection: BaseEmailBackend) -> EmailMessage:
     operation = mail.operation
     text = {
         "operation": operation,

@@ -64,7 +64,7 @@ def _claim_next() -> Mail | None:
         if due.filter(**found).update(
             state=Mail.State.SENDING, attempts=found["attempts"] + 1, due_at=now + _SENDER_HAS
         ):
-            return Mail.objects.select_related("user", "operation__vm__host").get(pk=found["pk"])
+            return Mail.objects.select_related("user__preference", "operation__vm__host").get(pk=found["pk"])
     return None
 
 

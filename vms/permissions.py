@@ -1,17 +1,25 @@
-"""The authority on who may do what to which VM."""
+"""The authority on who may do what to which VM, for every surface: pages, stream, console, admin, mail.
+
+Where a verb holds comes from `vms.roles`; which verb something needs is said here.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q
 
 from vms.domain.power import Action
 from vms.models import Operation, VirtualMachine
+from vms.roles import access_of
 
 Actor = User | AnonymousUser
 
 VIEW = "vms.view_vm"
 CHANGE = "vms.change_vm"
+CONSOLE = "vms.console_vm"
 CHANGE_DEFAULTS = "vms.change_portaldefaults"
 VIEW_OPERATIONS = "vms.view_operation"
 VIEW_EVENTS = "vms.view_event"
@@ -19,6 +27,10 @@ VIEW_HOSTS = "vms.view_host"
 ADD_HOST = "vms.add_host"
 CHANGE_HOST = "vms.change_host"
 REMOVE_HOST = "vms.delete_host"
+ASSIGN = "vms.add_assignment"
+UNASSIGN = "vms.delete_assignment"
+VIEW_ASSIGNMENTS = "vms.view_assignment"
+REMOVE_SECOND_FACTOR = "vms.delete_secondfactor"
 
 #: The permission that each action needs. Resume is Run for a VM that still has its memory.
 ACTION_PERMISSION: dict[Action, str] = {
@@ -38,32 +50,112 @@ _FORCED_INTO: dict[Action, Action] = {Action.SHUT_DOWN: Action.POWER_OFF, Action
 
 
 def _has(user: Actor, permission: str) -> bool:
+    """Say whether a permission holds on the portal itself."""
     return user.is_active and user.has_perm(permission)
+
+
+def somewhere(user: Actor, permission: str) -> bool:
+    """Say whether a permission holds on the portal, or may hold on some VM."""
+    return access_of(user).may_somewhere(permission)
+
+
+def where(user: Actor, permission: str, prefix: str = "") -> Q:
+    """Return the condition that a permission holds on a VM.
+
+    Args:
+        prefix: The way to the VM from the rows that are filtered, `vm__` for example. Rows without a VM are found by
+            those alone who have the permission on the portal.
+    """
+    return access_of(user).where(permission, prefix)
+
+
+def read_to_judge(user: Actor, prefix: str = "") -> tuple[str, ...]:
+    """Return what a list of VMs prefetches so that judging each of them asks the database for nothing."""
+    return (f"{prefix}tags",) if access_of(user).on_tags else ()
+
+
+def where_hosts(user: Actor) -> Q:
+    """Return the condition that `user` may see a host: any, or one that a role was given on."""
+    access = access_of(user)
+    if access.everything or VIEW_HOSTS in access.everywhere:
+        return Q()
+    return Q(pk__in=[host for host, verbs in access.on_hosts.items() if VIEW_HOSTS in verbs])
 
 
 def may(user: Actor, action: Action, vm: VirtualMachine) -> bool:
     """Say whether `user` may do `action` to `vm`."""
-    return _has(user, ACTION_PERMISSION[action])
+    return access_of(user).may(ACTION_PERMISSION[action], vm)
 
 
 def may_ask(user: Actor, action: Action) -> bool:
     """Say whether there is any VM that `user` may do `action` to."""
-    return _has(user, ACTION_PERMISSION[action])
+    return somewhere(user, ACTION_PERMISSION[action])
 
 
 def may_view(user: Actor, vm: VirtualMachine | None = None) -> bool:
     """Say whether `user` may see `vm`, or any VM at all."""
-    return _has(user, VIEW)
+    return somewhere(user, VIEW) if vm is None else access_of(user).may(VIEW, vm)
+
+
+def sees_all(user: Actor) -> bool:
+    """Say whether no VM is hidden from `user`."""
+    return not where(user, VIEW)
 
 
 def may_change(user: Actor, vm: VirtualMachine) -> bool:
     """Say whether `user` may edit `vm` and its policy."""
-    return _has(user, CHANGE)
+    return access_of(user).may(CHANGE, vm)
+
+
+def may_use_console(user: Actor, vm: VirtualMachine) -> bool:
+    """Say whether `user` may see the screen of `vm`, and type into it."""
+    return access_of(user).may(CONSOLE, vm)
+
+
+def may_view_operations(user: Actor, vm: VirtualMachine) -> bool:
+    """Say whether `user` may see what was done to `vm`."""
+    return access_of(user).may(VIEW_OPERATIONS, vm)
+
+
+def may_view_events(user: Actor, vm: VirtualMachine) -> bool:
+    """Say whether `user` may see what happened to `vm`."""
+    return access_of(user).may(VIEW_EVENTS, vm)
+
+
+def may_assign(user: Actor, vm: VirtualMachine) -> bool:
+    """Say whether `user` may give and take roles on `vm`."""
+    return access_of(user).may(ASSIGN, vm)
+
+
+def may_view_assignments(user: Actor, vm: VirtualMachine) -> bool:
+    """Say whether `user` may see who else may do what on `vm`; who may give roles may."""
+    return access_of(user).may(VIEW_ASSIGNMENTS, vm) or may_assign(user, vm)
+
+
+def may_give(user: Actor, verbs: Iterable[str], vm: VirtualMachine) -> bool:
+    """Say whether `user` may give these verbs to somebody on `vm`: nobody gives more than they have there."""
+    access = access_of(user)
+    return may_assign(user, vm) and all(access.may(verb, vm) for verb in verbs)
 
 
 def may_change_defaults(user: Actor) -> bool:
     """Say whether `user` may change the portal's default policy."""
     return _has(user, CHANGE_DEFAULTS)
+
+
+def may_give_roles(user: Actor) -> bool:
+    """Say whether `user` may give roles anywhere."""
+    return _has(user, ASSIGN)
+
+
+def may_take_roles(user: Actor) -> bool:
+    """Say whether `user` may take roles back anywhere."""
+    return _has(user, UNASSIGN)
+
+
+def may_give_anywhere(user: Actor, verbs: Iterable[str]) -> bool:
+    """Say whether `user` may give these verbs to somebody anywhere: nobody gives more than they have."""
+    return may_give_roles(user) and all(_has(user, verb) for verb in verbs)
 
 
 def may_add_host(user: Actor) -> bool:
@@ -90,6 +182,12 @@ def may_force(user: Actor, operation: Operation) -> bool:
 def may_steer(user: Actor, operation: Operation) -> bool:
     """Say whether `user` may extend or cancel a running operation: who may ask for it may."""
     return may(user, Action(operation.action), operation.vm)
+
+
+def may_remove_second_factor(user: Actor, person: User) -> bool:
+    """Say whether `user` may let a person log in without codes: oneself, or as a helper; superusers help each other."""
+    helps = _has(user, REMOVE_SECOND_FACTOR) and (user.is_superuser or not person.is_superuser)
+    return user.is_active and (user == person or helps)
 
 
 def require(allowed: bool) -> None:

@@ -1,26 +1,33 @@
 """What each screen reads: one function a screen, each a constant number of queries whatever the number of rows.
 
-Nothing here changes anything, and nothing here asks a hypervisor: the database holds the last look at every VM.
+Nothing here changes anything, and nothing here asks a hypervisor: the database holds the last look at every VM. What
+somebody may not see is not there for them: each function is told who reads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from datetime import timedelta
+from typing import TypeVar, cast
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.core.paginator import Page, Paginator
 from django.db.models import Count, Exists, F, Max, Model, OuterRef, Prefetch, Q, QuerySet, Subquery, Window
 from django.db.models.expressions import OrderBy
-from django.db.models.functions import Coalesce, RowNumber
+from django.db.models.functions import Coalesce, Lower, RowNumber
+from django.utils import timezone
 
+from vms import permissions
 from vms.domain.configuration import Change, Configuration
 from vms.domain.learned import REMEMBERED, Lessons, times
 from vms.domain.observation import Proof
 from vms.domain.operation import STAGES_IN_FLIGHT, Outcome, Stage
 from vms.domain.power import VmStatus
+from vms.engine.records import Code
 from vms.models import (
+    Assignment,
     Bulk,
     BulkRefusal,
     ConfigurationChange,
@@ -28,14 +35,23 @@ from vms.models import (
     Host,
     HostCheck,
     Operation,
+    OperationQuerySet,
     OperationScreen,
     OperationStep,
+    SecondFactor,
     VirtualMachine,
 )
+from vms.permissions import Actor
 
 PAGE_SIZE = 50
 #: The strip below the list names this many running operations; the rest is a link.
 STRIP_SIZE = 5
+#: So many that have ended are named there too, for so long.
+STRIP_RECENT, RECENT = 3, timedelta(minutes=10)
+
+#: The Account page lists so many.
+SIGN_INS_SHOWN = 10
+_SIGN_INS = (Code.USER_LOGGED_IN, Code.LOGIN_FAILED, Code.SECOND_FACTOR_REFUSED, Code.RECOVERY_CODE_USED)
 
 #: Outcomes that a row keeps telling until the VM's next operation: what was asked for did not come true.
 TOLD_OUTCOMES = frozenset({Outcome.GAVE_UP, Outcome.FAILED, Outcome.CANCELLED})
@@ -87,13 +103,31 @@ class VmRow:
 
 @dataclass(frozen=True, slots=True)
 class VmBoard:
-    """The list of VMs: one page of rows, and the bulks and operations running anywhere."""
+    """The list of VMs: one page of rows, and what is running anywhere.
+
+    Attributes:
+        page: Of the VMs that were found.
+        total: How many there are, found or not.
+    """
 
     page: Page[VirtualMachine]
     rows: list[VmRow]
+    strip: Strip
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """What is running: the requests for several VMs that have not ended, and the oldest operations.
+
+    Attributes:
+        recent: The operations that ended last, where there is room for them.
+    """
+
     bulks: list[BulkProgress]
     running: list[Operation]
     running_count: int
+    recent: list[Operation]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,31 +167,71 @@ class BulkDetail:
     missing: int
 
 
-def vm_board(condition: Q, sort: str, page: str | int | None) -> VmBoard:
+def vm_board(viewer: Actor, condition: Q, sort: str, page: str | int | None) -> VmBoard:
     """Return one page of the VMs that meet a condition.
 
     Args:
         sort: A column, with a leading minus for the other direction; anything else sorts by name.
         page: Its number; anything else is the first or the last page.
     """
-    vms = shown_vms().filter(condition).select_related("host")
-    found = _page(vms.order_by(*_order(sort)), page)
-    running = _running()
-    return VmBoard(found, _rows(found.object_list), _running_bulks(), list(running[:STRIP_SIZE]), running.count())
+    shown, order = shown_vms(viewer), _order(sort)
+    # Both by one query: counting alone reads every VM once.
+    counts = shown.aggregate(total=Count("pk"), found=Count("pk", filter=condition) if condition else Count("pk"))
+    paginator = Paginator(shown.filter(condition).order_by(*order), PAGE_SIZE)
+    paginator.count = counts["found"]
+    found = paginator.get_page(page)
+    # Counted and ordered by an index alone; the rows of this page are all that is read of the table.
+    listed = VirtualMachine.objects.filter(pk__in=cast("QuerySet[VirtualMachine]", found.object_list)).order_by(*order)
+    rows = _rows(listed.select_related("host").prefetch_related("tags"))
+    return VmBoard(found, rows, strip(viewer), counts["total"])
 
 
-def vm_rows(ids: Iterable[UUID]) -> list[VmRow]:
+def match_count(viewer: Actor, condition: Q) -> int:
+    """Return how many VMs meet a condition."""
+    return shown_vms(viewer).filter(condition).count()
+
+
+def matching_rows(viewer: Actor, condition: Q, most: int) -> list[VmRow]:
+    """Return the VMs that meet a condition with their newest operations, in the list's order; `most` at most."""
+    vms = shown_vms(viewer).filter(condition).select_related("host").prefetch_related("tags")
+    return _rows(vms[:most])
+
+
+def strip(viewer: Actor) -> Strip:
+    """Return what is running anywhere, and what has just ended."""
+    # By one query, and by when they ended alone: that is indexed, and null for what has not.
+    running = Q(ended_at__isnull=True)
+    # What is not listed any more is history.
+    recent = Q(ended_at__gte=timezone.now() - RECENT, vm__removed_at=None, vm__host__removed_at=None)
+    listed = list(
+        Operation.objects.filter(running | recent, permissions.where(viewer, permissions.VIEW, "vm__"))
+        .exclude(stage=Stage.QUEUED)
+        .annotate(running_count=Window(Count("pk", filter=running)))
+        .select_related("vm__host")
+        .prefetch_related(*permissions.read_to_judge(viewer, "vm__"))
+        .order_by(F("ended_at").desc(nulls_first=True), "created_at", "id")[: STRIP_SIZE + STRIP_RECENT]
+    )
+    return Strip(
+        _running_bulks(viewer),
+        running=[operation for operation in listed if operation.active][:STRIP_SIZE],
+        running_count=vars(listed[0])["running_count"] if listed else 0,
+        recent=[operation for operation in listed if not operation.active][:STRIP_RECENT],
+    )
+
+
+def vm_rows(viewer: Actor, ids: Iterable[UUID]) -> list[VmRow]:
     """Return named VMs with their newest operations, in the list's order; unknown ones are left out."""
-    return _rows(shown_vms().filter(pk__in=list(ids)).select_related("host"))
+    vms = shown_vms(viewer).filter(pk__in=list(ids))
+    return _rows(vms.select_related("host").prefetch_related("tags"))
 
 
-def vm_row(vm_id: UUID) -> VmRow:
+def vm_row(viewer: Actor, vm_id: UUID) -> VmRow:
     """Return one VM with its newest operation.
 
     Raises:
         VirtualMachine.DoesNotExist: There is none of this id.
     """
-    rows = vm_rows([vm_id])
+    rows = vm_rows(viewer, [vm_id])
     if not rows:
         raise VirtualMachine.DoesNotExist
     return rows[0]
@@ -170,9 +244,14 @@ def failed_changes(vm: VirtualMachine) -> list[ConfigurationChange]:
     return list(changes.filter(state=ConfigurationChange.State.FAILED, id__gt=stored["last"]).order_by("id"))
 
 
-def any_vm() -> bool:
-    """Say whether the portal knows any VM at all: an empty list is explained differently then."""
-    return shown_vms().exists()
+def known_vm(viewer: Actor, vm_id: UUID) -> VirtualMachine | None:
+    """Return a VM, also one that is history only; None where there is none for this person."""
+    return VirtualMachine.objects.filter(permissions.where(viewer, permissions.VIEW), pk=vm_id).first()
+
+
+def any_vm(viewer: Actor) -> bool:
+    """Say whether there is any VM at all: an empty list is explained differently then."""
+    return shown_vms(viewer).exists()
 
 
 def any_host() -> bool:
@@ -180,19 +259,25 @@ def any_host() -> bool:
     return Host.objects.managed().exists()
 
 
-def operation_page(condition: Q, page: str | int | None) -> Page[Operation]:
+def operations(viewer: Actor) -> OperationQuerySet:
+    """Return the operations on all VMs whose operations somebody may see."""
+    return Operation.objects.filter(permissions.where(viewer, permissions.VIEW_OPERATIONS, "vm__"))
+
+
+def operation_page(viewer: Actor, condition: Q, page: str | int | None) -> Page[Operation]:
     """Return one page of operations, newest first."""
-    return _page(Operation.objects.filter(condition).select_related("vm__host"), page)
+    return _page(operations(viewer).filter(condition).select_related("vm__host"), page)
 
 
-def operation_detail(operation_id: UUID) -> Operation:
+def operation_detail(viewer: Actor, operation_id: UUID) -> Operation:
     """Return one operation with its journal (`steps`) and its events, oldest first.
 
     Raises:
         Operation.DoesNotExist: There is none of this id.
     """
     return (
-        Operation.objects.select_related("vm__host", "superseded_by", "bulk", "screen")
+        operations(viewer)
+        .select_related("vm__host", "superseded_by", "bulk", "screen")
         .defer("screen__png")
         .prefetch_related(
             Prefetch("steps", OperationStep.objects.order_by("number")),
@@ -202,17 +287,18 @@ def operation_detail(operation_id: UUID) -> Operation:
     )
 
 
-def bulk_detail(bulk_id: UUID, page: str | int | None) -> BulkDetail:
+def bulk_detail(viewer: Actor, bulk_id: UUID, page: str | int | None) -> BulkDetail:
     """Return one bulk: how far it is, and a page of its operations.
 
     Raises:
-        Bulk.DoesNotExist: There is none of this id.
+        Bulk.DoesNotExist: There is none of this id, or its VMs are all hidden.
     """
     bulk = Bulk.objects.get(pk=bulk_id)
-    operations = Operation.objects.filter(bulk=bulk)
+    mine = operations(viewer).filter(bulk=bulk)
+    seen = permissions.where(viewer, permissions.VIEW_OPERATIONS, "vm__")
     counts = {
         (Stage(stage), outcome): count
-        for stage, outcome, count in operations.order_by().values_list("stage", "outcome").annotate(Count("pk"))
+        for stage, outcome, count in mine.order_by().values_list("stage", "outcome").annotate(Count("pk"))
     }
     progress = BulkProgress(
         bulk,
@@ -220,23 +306,28 @@ def bulk_detail(bulk_id: UUID, page: str | int | None) -> BulkDetail:
         in_flight=sum(count for (stage, _), count in counts.items() if stage in STAGES_IN_FLIGHT),
         ended=sum(count for (stage, _), count in counts.items() if stage is Stage.ENDED),
     )
-    refusals = list(bulk.refusals.select_related("vm", "in_the_way"))
+    refused = list(bulk.refusals.filter(seen).select_related("vm", "in_the_way"))
+    shown = progress.accepted + len(refused)
+    # An empty condition hides nothing.
+    hidden = bulk.operations.count() + bulk.refusals.count() - shown if seen else 0
+    if hidden and not shown:
+        raise Bulk.DoesNotExist
     return BulkDetail(
         progress,
-        page=_page(operations.select_related("vm__host").order_by("bulk_position"), page),
+        page=_page(mine.select_related("vm__host").order_by("bulk_position"), page),
         outcomes=[(outcome, counts[ended]) for outcome in Outcome if (ended := (Stage.ENDED, outcome)) in counts],
-        refusals=refusals,
-        missing=bulk.asked_for - progress.accepted - len(refusals),
+        refusals=refused,
+        missing=bulk.asked_for - shown - hidden,
     )
 
 
-def operation_screen(operation_id: UUID) -> OperationScreen:
+def operation_screen(viewer: Actor, operation_id: UUID) -> OperationScreen:
     """Return the guest's screen just before an operation powered it off.
 
     Raises:
         OperationScreen.DoesNotExist: None was kept.
     """
-    return OperationScreen.objects.get(pk=operation_id)
+    return OperationScreen.objects.get(pk=operation_id, operation__in=operations(viewer))
 
 
 def learned(vms: Iterable[VirtualMachine]) -> dict[UUID, Lessons]:
@@ -260,21 +351,48 @@ def _newest_times(ids: list[UUID], condition: Q, start: str, end: str) -> dict[U
     return seconds
 
 
-def event_page(condition: Q, page: str | int | None) -> Page[Event]:
+def event_page(viewer: Actor, condition: Q, page: str | int | None) -> Page[Event]:
     """Return one page of events, newest first."""
-    return _page(Event.objects.filter(condition).select_related("vm", "host", "operation"), page)
+    return _page(events(viewer, condition), page)
 
 
-def hosts() -> QuerySet[Host]:
+def events(viewer: Actor, condition: Q) -> QuerySet[Event]:
+    """Return events with their VM, host and operation, newest first."""
+    seen = Event.objects.filter(permissions.where(viewer, permissions.VIEW_EVENTS, "vm__"))
+    return seen.filter(condition).select_related("vm", "host", "operation")
+
+
+def sign_ins(viewer: User) -> list[Event]:
+    """Return the last times that somebody logged in as the viewer, or tried to, newest first."""
+    return list(Event.objects.filter(actor=viewer, code__in=_SIGN_INS)[:SIGN_INS_SHOWN])
+
+
+def given_roles(viewer: User) -> list[Assignment]:
+    """Return which roles the viewer has where, of their own or through their groups."""
+    assigned = Assignment.objects.filter(Q(user=viewer) | Q(group__user=viewer)).order_by(Lower("role__name"), "pk")
+    return list(assigned.select_related("role", "group", "host", "tag", "vm"))
+
+
+def two_factor(viewer: User) -> tuple[SecondFactor, int] | None:
+    """Return the viewer's second factor, and how many recovery codes are left; None where they have none."""
+    factor = SecondFactor.objects.filter(user=viewer).annotate(left=Count("user__recovery_codes")).first()
+    return (factor, vars(factor)["left"]) if factor is not None else None
+
+
+def hosts(viewer: Actor) -> QuerySet[Host]:
     """Return the hosts, each with how many of its VMs still exist and what happened last.
 
     As `vm_count`, `last_event` (its sentence) and `last_event_at`.
     """
     newest = Event.objects.filter(host=OuterRef("pk")).order_by("-id")
-    return Host.objects.managed().annotate(
-        vm_count=Count("vms", filter=~Q(vms__status=VmStatus.GONE)),
-        last_event=Subquery(newest.values("message")[:1]),
-        last_event_at=Subquery(newest.values("at")[:1]),
+    return (
+        Host.objects.managed()
+        .filter(permissions.where_hosts(viewer))
+        .annotate(
+            vm_count=Count("vms", filter=~Q(vms__status=VmStatus.GONE)),
+            last_event=Subquery(newest.values("message")[:1]),
+            last_event_at=Subquery(newest.values("at")[:1]),
+        )
     )
 
 
@@ -287,20 +405,18 @@ def host_check(check_id: UUID) -> HostCheck:
     return HostCheck.objects.select_related("host").get(pk=check_id)
 
 
-def shown_vms() -> QuerySet[VirtualMachine]:
+def shown_vms(viewer: Actor) -> QuerySet[VirtualMachine]:
     """Return the VMs of hosts that the portal manages, but for those taken off the list; the others are history."""
-    return VirtualMachine.objects.filter(host__removed_at__isnull=True, removed_at__isnull=True)
+    listed = VirtualMachine.objects.filter(host__removed_at__isnull=True, removed_at__isnull=True)
+    return listed.filter(permissions.where(viewer, permissions.VIEW))
 
 
-def _running() -> QuerySet[Operation]:
-    return Operation.objects.in_flight().select_related("vm__host").order_by("created_at", "id")
-
-
-def _running_bulks() -> list[BulkProgress]:
+def _running_bulks(viewer: Actor) -> list[BulkProgress]:
     def number(condition: Q) -> Count:
         return Count("operations", filter=condition)
 
-    active = Operation.objects.filter(bulk=OuterRef("pk")).active()
+    seen = permissions.where(viewer, permissions.VIEW, "vm__")
+    active = Operation.objects.filter(seen, bulk=OuterRef("pk")).active()
     bulks = Bulk.objects.filter(Exists(active)).annotate(
         queued=number(Q(operations__stage=Stage.QUEUED)),
         under_way=number(Q(operations__stage__in=STAGES_IN_FLIGHT)),

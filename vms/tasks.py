@@ -14,7 +14,7 @@ from kombu.exceptions import OperationalError
 
 from vms import outbox, queues
 from vms.engine import advance as engine
-from vms.engine import bulk, retention
+from vms.engine import bulk, glimpses, retention, sampling
 from vms.engine import sweep as sweeping
 
 log = structlog.get_logger(__name__)
@@ -66,6 +66,13 @@ def clean_up(*, catch_up: bool = False) -> None:
         removed = retention.clean_up(CLEAN_UP_FOR)
         if not removed.all_of_it:
             clean_up.apply_async(queue=queues.CHORES)
+
+
+@shared_task(name="vms.forget")
+def forget() -> None:
+    """Let go what pages show of the last minutes: samples of VMs, and glimpses. Beat sends this every minute."""
+    sampling.thin(CLEAN_UP_FOR)
+    glimpses.forget()
 
 
 def wake(vm_id: UUID, queue: str = queues.NOW, *, since: datetime | None = None) -> bool:

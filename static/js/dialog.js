@@ -32,7 +32,8 @@ if (dialog) {
   dialog.addEventListener("close", () => {
     content.replaceChildren();
     document.body.append(toasts);
-    giveFocusBack?.();
+    // The browser gives it back by itself where it can, before this event; whoever was quicker has moved on since.
+    if (document.activeElement === document.body) giveFocusBack?.();
     giveFocusBack = null;
   });
   dialog.addEventListener("input", () => (edited = true));
@@ -59,3 +60,13 @@ if (dialog) {
     if (event.key === "Enter" && event.target.matches("[data-no-enter] :is(input, select)")) event.preventDefault();
   });
 }
+
+// A form that is a page of its own comes back with what is wrong with it as a new page.
+document.querySelector("[data-error-summary]")?.focus();
+
+// A link that is said to be a button is pressed with Space, too.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== " " || !event.target.matches?.('a[role="button"]')) return;
+  event.preventDefault();
+  event.target.click();
+});

@@ -63,6 +63,12 @@ document.addEventListener("contextmenu", (event) => {
   open(owner, { left: event.clientX, top: event.clientY, above: event.clientY }, false);
 });
 
+// A shortcut asks for it from wherever focus is in the row.
+document.addEventListener("portal:open-menu", (event) => {
+  const owner = event.target.closest("[data-menu]");
+  if (owner) open(owner, below(owner.querySelector("[data-menu-button]") || owner), true);
+});
+
 document.addEventListener("keydown", (event) => {
   const asked = event.key === "ContextMenu" || (event.key === "F10" && event.shiftKey);
   const owner = asked && event.target.closest?.("[data-menu]");

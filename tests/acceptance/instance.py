@@ -38,7 +38,7 @@ DATABASE = "default"
 PASSWORD = "acceptance-password"
 #: Variables of the tests' own surroundings that mean something to a portal.
 _NOT_PASSED_ON = ("PORTAL_", "DJANGO_", "DATABASE_", "REDIS_", "EMAIL_")
-_START_TIMEOUT = 60.0
+_START_TIMEOUT = 120.0
 _STOP_TIMEOUT = 40.0
 
 
@@ -76,6 +76,11 @@ class Browser:
         answer = self.post("/login/", username=name, password=password)
         if "/login/" in answer.url:
             raise AssertionError(f"{name} could not log in: {answer.body[:500]}")
+
+    @property
+    def cookies(self) -> str:
+        """What it sends along as its cookies."""
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self._jar)
 
     def _open(self, request: urllib.request.Request) -> Answer:
         try:
@@ -185,15 +190,27 @@ class Instance:
 
     def pid(self, name: str) -> int:
         """Return the process id of `web`, `worker`, `beat`, `watcher` or `redis`; 0 while it is being restarted."""
-        # Asked often, while a test waits: a supervisorctl for each question would cost more than what is tested.
-        transport = SupervisorTransport(serverurl=f"unix://{self._run}/supervisor.sock")
         try:
-            with ServerProxy("http://127.0.0.1", transport) as supervisor:
+            with self._supervisor() as supervisor:
                 # A mapping with, among others, "pid" (0 when it does not run) and "statename".
                 process: Any = supervisor.supervisor.getProcessInfo(name)
         except (OSError, HTTPException):
             return 0
         return int(process["pid"])
+
+    def stop_process(self, name: str) -> None:
+        """End one process for good, as `supervisorctl stop` does."""
+        with self._supervisor() as supervisor:
+            supervisor.supervisor.stopProcess(name)
+
+    def start_process(self, name: str) -> None:
+        """Start one process again that was ended for good."""
+        with self._supervisor() as supervisor:
+            supervisor.supervisor.startProcess(name)
+
+    def _supervisor(self) -> ServerProxy:
+        # Asked often, while a test waits: a supervisorctl for each question would cost more than what is tested.
+        return ServerProxy("http://127.0.0.1", SupervisorTransport(serverurl=f"unix://{self._run}/supervisor.sock"))
 
     def kill(self, name: str) -> int:
         """SIGKILL one process with its children, as a crash of the machine's part would; returns its process id."""
@@ -237,6 +254,11 @@ class Instance:
         """Wait until a process that was killed runs again."""
         wait_until(lambda: self.pid(name) not in (0, was), f"{name} runs again", 15)
 
+    def wait_answers(self) -> None:
+        """Wait until the web answers, after it was restarted."""
+        browser = Browser(self.url)
+        wait_until(lambda: _answers(browser), "the web answers", _START_TIMEOUT, 0.1)
+
     @contextmanager
     def doubled(self) -> Iterator[Person]:
         """Run every process but Redis a second time, as somebody might by mistake; the web on another port.
@@ -279,9 +301,14 @@ class Instance:
     def _run(self) -> Path:
         return run_directory(self.home)
 
+    @property
+    def redis_socket(self) -> Path:
+        """Where its Redis listens."""
+        return self._run / "redis.sock"
+
     def redis(self) -> Redis:
         """Return a connection to its Redis."""
-        return Redis(unix_socket_path=str(self._run / "redis.sock"))
+        return Redis(unix_socket_path=str(self.redis_socket))
 
     # What it says.
 

@@ -6,72 +6,46 @@ rows. Playwright's event loop makes Django believe that the tests are asynchrono
 
 from __future__ import annotations
 
-import os
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from uuid import UUID
 
 import pytest
-import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
-from django.core.asgi import get_asgi_application
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
+from tests.support import chromium as browsers
 from tests.support.scene import (  # noqa: F401  (fixtures: pytest finds them by their names)
     admin,
     host,
+    log_in,
     make_operation,
     make_vm,
     operator,
+    outsider,
     viewer,
     vm,
     woken,
 )
-from tests.support.waiting import wait_until
+from tests.support.site import serving
 
 PASSWORD = "a password"
-CHROMIUM = "/usr/bin/chromium"
 #: An answer of 4xx that a test provokes is no mistake of the page's.
 _PROVOKED = "Failed to load resource: the server responded with a status of 4"
 
 
-@pytest.fixture(scope="package", autouse=True)
-def _django_in_a_loop() -> Iterator[None]:
-    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    yield
-    if before is None:
-        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
-
-
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium. Of this package only: Playwright's loop must not outlive it, other rings are synchronous."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    """Debian's Chromium. Of this package only: other rings are synchronous."""
+    with browsers.chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def site(transactional_db: None, woken: list[UUID]) -> Iterator[str]:  # noqa: F811
     """The address of a running portal."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        free.listen(64)
-        config = uvicorn.Config(get_asgi_application(), lifespan="off", log_level="warning", ws="none")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [free]}, name="uvicorn")
-        thread.start()
-        try:
-            wait_until(lambda: server.started, "the web server had started")
-            yield f"http://127.0.0.1:{free.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(timeout=20)
-            assert not thread.is_alive()
+    with serving() as address:
+        yield address
 
 
 OpenPage = Callable[..., Page]

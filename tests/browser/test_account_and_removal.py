@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import User
-from django.urls import reverse
 from playwright.sync_api import expect
 
 from tests.browser.conftest import CheckAccessibility, OpenPage
 from tests.support.scene import MakeVm
 from vms.domain.disks import Disk, Kept
 from vms.domain.operation import Outcome
-from vms.domain.power import Action, VmStatus
+from vms.domain.power import VmStatus
 from vms.models import Operation, Subscription, Tag, VirtualMachine
 
 pytestmark = pytest.mark.browser
@@ -21,44 +20,12 @@ DISKS = [
     Disk("vdb", "/var/lib/libvirt/images/a-long-name-for-the-data-of-legacy.example.org.qcow2"),
     Disk("hda", "/iso/debian-12.iso", Kept.MEDIUM),
 ]
-THEMES = pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 400), ("dark", 400)])
 
 
 @pytest.fixture
 def down(make_vm: MakeVm) -> VirtualMachine:
     """A VM that is down, with disks."""
     return make_vm("legacy", VmStatus.DOWN, disks=[disk.as_json() for disk in DISKS])
-
-
-@THEMES
-def test_axe_finds_nothing_on_account_defaults_and_the_removal(
-    open_page: OpenPage,
-    admin: User,
-    down: VirtualMachine,
-    check_accessibility: CheckAccessibility,
-    scheme: str,
-    width: int,
-) -> None:
-    down.tags.add(Tag.objects.create(name="production"), Tag.objects.create(name="web"))
-    page = open_page(admin, scheme=scheme, width=width)
-    for name in ("account", "change_password", "portal_defaults"):
-        page.goto(reverse(name))
-        check_accessibility(page)
-    page.goto(reverse("account"))
-    page.get_by_label("E-mail address").fill("")
-    page.get_by_label("All virtual machines: Failed").check()
-    page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Enter an address").first).to_be_visible()
-    check_accessibility(page)
-    page.goto(f"{reverse('vm_action', args=[Action.REMOVE])}?vm={down.pk}")
-    check_accessibility(page)
-    page.get_by_label("vda: ").check()
-    expect(page.locator("#vm_action_plan")).to_contain_text("Remove the chosen disks")
-    page.goto(reverse("vm_edit", args=[down.pk]))
-    check_accessibility(page)
-    page.goto("/")
-    page.get_by_role("button", name="ada").click()
-    expect(page.get_by_role("menuitem", name="Account")).to_be_visible()
 
 
 def test_notices_are_chosen_with_the_keyboard(open_page: OpenPage, viewer: User, down: VirtualMachine) -> None:

@@ -9,12 +9,10 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import CheckAccessibility, OpenPage
+from tests.browser.conftest import OpenPage
 from tests.support.scene import MakeVm
-from vms import actions
 from vms.domain.operation import Outcome, Stage
-from vms.domain.power import Action, VmStatus
-from vms.models import Bulk, Operation, PortalDefaults, VirtualMachine
+from vms.models import Operation, PortalDefaults, VirtualMachine
 
 pytestmark = pytest.mark.browser
 
@@ -64,25 +62,3 @@ def test_its_page_follows_it_to_its_end(open_page: OpenPage, operator: User, vms
     Operation.objects.queued().update(**ended, left_queue_at=timezone.now())
     expect(page.locator("#bulk_counts")).to_have_text("5 of 5 ended")
     expect(page.locator("#bulk_progress[data-live]")).to_have_count(0)  # nothing more to follow
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 400])
-def test_axe_finds_nothing_where_something_queues(
-    open_page: OpenPage,
-    operator: User,
-    make_vm: MakeVm,
-    vms: Sequence[VirtualMachine],
-    check_accessibility: CheckAccessibility,
-    scheme: str,
-    width: int,
-) -> None:
-    page = open_page(operator, scheme=scheme, width=width)
-    chosen = "&".join(f"vm={vm.pk}" for vm in vms)
-    page.goto(f"/vms/reboot/?{chosen}")
-    check_accessibility(page)
-    asked = actions.request_each(operator, [*vms, make_vm("off", VmStatus.DOWN)], Action.REBOOT)
-    for path in ("/", Bulk.objects.get().get_absolute_url(), asked.queued[0].get_absolute_url()):
-        page.goto(path)
-        check_accessibility(page)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import CheckAccessibility, OpenPage
+from tests.browser.conftest import OpenPage
 from tests.browser.test_dialogs import ask
 from tests.support.scene import MakeVm, pending
 from vms.domain.configuration import BootDevice
@@ -169,38 +169,3 @@ def test_edit_and_run_once_go_by_keyboard_alone(open_page: OpenPage, admin: User
     press(page, "vm_action_confirm")
     expect(page.locator(f"#vm_row_{vm.pk}")).to_contain_text("Waiting for launch")
     assert Operation.objects.get().run_options == RunOptions(vcpus=1)
-
-
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 400)])
-def test_axe_finds_nothing_and_nothing_runs_over(
-    open_page: OpenPage,
-    admin: User,
-    make_vm: MakeVm,
-    check_accessibility: CheckAccessibility,
-    scheme: str,
-    width: int,
-) -> None:
-    vm = make_vm(change_waits=True, run_once=True, **pending(memory=8 * GIB, cd_image="/var/lib/isos/" + "x" * 60))
-    down = make_vm("legacy", VmStatus.DOWN)
-    page = open_page(admin, scheme=scheme, width=width)
-    check_accessibility(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.locator(f"#vm_pending_{vm.pk}").click()
-    expect(page.get_by_role("button", name="Revert all")).to_be_visible()
-    check_accessibility(page)
-    assert page.evaluate(
-        "document.getElementById('dialog').scrollWidth <= document.getElementById('dialog').clientWidth"
-    )
-    page.get_by_role("button", name="Reboot now").click()
-    expect(page.get_by_role("dialog", name="Reboot web01?")).to_be_visible()
-    check_accessibility(page)
-    page.keyboard.press("Escape")
-    ask(page, vm, "edit")
-    page.get_by_label("Stateless").check()
-    check_accessibility(page)
-    page.keyboard.press("Escape")
-    page.locator(f"#vm_row_{down.pk}").get_by_role("button", name="Actions on legacy").click()
-    page.get_by_role("menuitem", name="Run once…").click()
-    expect(page.get_by_role("dialog", name="Run legacy once")).to_be_visible()
-    page.get_by_text("Linux kernel").click()
-    check_accessibility(page)

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.conftest import CheckAccessibility, OpenPage
+from tests.browser.conftest import OpenPage
 from tests.support.scene import MakeVm
 from tests.support.waiting import wait_until
 from vms.domain.power import VmStatus
@@ -183,30 +183,6 @@ def test_escape_closes_and_focus_returns_to_where_it_was(open_page: OpenPage, ad
     page.get_by_role("button", name="Actions on web01").click()
     page.get_by_role("menuitem", name="Edit").click()
     expect(page.get_by_role("dialog", name="Edit web01")).to_be_visible()
-    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Cancel").press("Space")  # a link in a page of its own, here a button
+    expect(page.locator("#dialog")).to_be_hidden()
     expect(page.get_by_role("button", name="Actions on web01")).to_be_focused()
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_in_the_dialogs(
-    open_page: OpenPage, admin: User, make_vm: MakeVm, check_accessibility: CheckAccessibility, scheme: str
-) -> None:
-    vm = make_vm()
-    make_vm("legacy", VmStatus.DOWN)
-    make_vm("db01")
-    page = open_page(admin, scheme=scheme)
-    ask(page, vm, "reboot")
-    page.get_by_text("Options").click()
-    check_accessibility(page)
-    page.keyboard.press("Escape")
-    page.locator("#vm_toolbar_edit").click()
-    page.get_by_label("Graceful power-down delay").fill("abc")
-    page.get_by_role("button", name="Save").click()
-    expect(page.locator("[data-error-summary]")).to_be_focused()
-    check_accessibility(page)
-    page.keyboard.press("Escape")
-    page.get_by_label("Select all on this page").check()
-    expect(page.locator("#vm_toolbar_count")).to_have_text("3 selected")
-    page.locator("#vm_toolbar_power_off").click()
-    expect(page.get_by_role("dialog", name="Power off 3 virtual machines?")).to_be_visible()
-    check_accessibility(page)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import User
-from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from tests.browser.conftest import CheckAccessibility, OpenPage
+from tests.browser.conftest import OpenPage
 from tests.support.scene import MakeOperation, MakeVm
-from vms.domain.operation import Outcome, Stage, StepKind
+from vms.domain.operation import Outcome, Stage
 from vms.domain.power import VmStatus
-from vms.engine.records import Code, record
-from vms.models import Event, Operation
+from vms.models import Operation
 
 pytestmark = pytest.mark.browser
 
@@ -34,29 +32,3 @@ def test_an_operations_page_follows_it_to_its_end(
     expect(page.locator("#operation_heading")).to_contain_text("Forced")
     expect(page.get_by_role("button", name="Force now")).to_have_count(0)
     expect(page.locator("#operation_progress[data-live]")).to_have_count(0)  # nothing more to follow
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 400])
-def test_axe_finds_nothing_on_the_other_pages(
-    open_page: OpenPage,
-    admin: User,
-    make_vm: MakeVm,
-    make_operation: MakeOperation,
-    check_accessibility: CheckAccessibility,
-    scheme: str,
-    width: int,
-) -> None:
-    vm, busy = make_vm(), make_vm("db01", VmStatus.REBOOT_IN_PROGRESS)
-    for outcome in Outcome:
-        ended = make_operation(vm, outcome=outcome)
-    for number, ok in enumerate((True, False), start=1):
-        ended.steps.create(number=number, kind=StepKind.START, at=ended.created_at, answered_at=ended.created_at, ok=ok)
-    running = make_operation(busy)
-    for severity in Event.Severity:
-        record(Code.ACCEPTED, f"Something {severity} happened.", severity=severity, vm=vm, operation=ended, actor=admin)
-    page = open_page(admin, scheme=scheme, width=width)
-    paths = [reverse(name) for name in ("operation_list", "event_list", "host_list", "portal_defaults")]
-    for path in (*paths, ended.get_absolute_url(), running.get_absolute_url()):
-        page.goto(path)
-        check_accessibility(page)

@@ -74,6 +74,29 @@ def test_the_record_is_shown_whole(
     check_accessibility(page)
 
 
+def test_the_record_is_printed_in_black_on_white_with_all_steps_and_nothing_to_press(
+    open_page: OpenPage, operator: User, recorded: Operation
+) -> None:
+    page = open_page(operator, recorded.get_absolute_url(), scheme="dark")
+    expect(page.locator("html")).to_have_class("pf-v6-theme-dark")
+    page.emulate_media(media="print")
+    for element in page.locator("button, nav, header.portal-masthead").all():
+        expect(element).to_be_hidden()
+    steps = page.locator(".portal-timeline__step")
+    expect(steps).to_have_count(recorded.steps.count() + 1)  # and the end
+    colours = "each => [each.checkVisibility(), getComputedStyle(each).color, getComputedStyle(each).backgroundColor]"
+    black_on_nothing = [True, "rgb(0, 0, 0)", "rgba(0, 0, 0, 0)"]
+    for element in (*steps.all(), page.locator("h1"), page.locator("body")):
+        assert element.evaluate(colours) == black_on_nothing
+    paper = "each => [getComputedStyle(each).colorScheme, getComputedStyle(each).backgroundColor]"
+    assert page.locator("html").evaluate(paper) == ["light only", "rgb(255, 255, 255)"]
+    # Nothing is cut off by a frame that could be scrolled on a screen.
+    page_height, main_height = page.evaluate(
+        "[document.documentElement.scrollHeight, document.querySelector('#main').scrollHeight]"
+    )
+    assert page_height >= main_height
+
+
 @pytest.fixture
 def slow(make_vm: MakeVm, make_operation: MakeOperation) -> VirtualMachine:
     """A VM that took 9, 14 and 31 s to shut down."""

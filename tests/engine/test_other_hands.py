@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import get_args
+from unittest import mock
+from uuid import UUID
 
 import pytest
 from django.core.management import call_command
@@ -27,6 +29,7 @@ from vms.domain.decide import pace
 from vms.domain.operation import Failure, Outcome, Stage
 from vms.domain.policy import Setting
 from vms.domain.power import GRACEFUL_ACTIONS, Action, VmStatus
+from vms.engine.advance import advance
 from vms.hypervisor.base import DomainNotFound
 from vms.hypervisor.fake import OBEDIENT, STUBBORN, Temper
 from vms.hypervisor.fake.control import Hand
@@ -180,11 +183,16 @@ def _play(engine: Engine, cells: list[Cell]) -> dict[Cell, Played]:
     engine.list_domains()
     for game in games:
         game.begin()
+    game_of = {game.vm.pk: game for game in games}
 
-    def all_met() -> bool:
-        return not [game for game in games if not game.met()]
+    def look(vm_id: UUID) -> None:
+        advance(vm_id)
+        # Now, and not after the looks at all others: a save does not wait.
+        if vm_id in game_of:  # one of those played before may be looked at once more
+            game_of[vm_id].met()
 
-    engine.run(all_met, "every hand has come in its phase", 60)
+    with mock.patch.object(engine, "look", look):
+        engine.run(lambda: all(game.met() for game in games), "every hand has come in its phase", 60)
     engine.finish_all([game.operation for game in games])
     engine.list_domains()
     came = {game.cell: game.what_came_of_it() for game in games}
@@ -221,10 +229,11 @@ class _Game:
 
     def met(self) -> bool:
         """Let the other hand come once the operation is in its phase; True when it has."""
-        self.operation.refresh_from_db()
-        # A call of this phase has been made, so the guest was asked, or the save begun.
-        if not self._met and self.operation.stage == self.cell.phase:
-            self._meet()
+        if not self._met:
+            self.operation.refresh_from_db()
+            # A call of this phase has been made, so the guest was asked, or the save begun.
+            if self.operation.stage == self.cell.phase:
+                self._meet()
         return self._met
 
     def _meet(self) -> None:

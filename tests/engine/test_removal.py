@@ -171,7 +171,7 @@ def test_a_vm_that_is_gone_is_taken_off_the_list_without_its_host_and_keeps_its_
     operation = actions.remove(engine.admin, vm)
     assert (operation.active, operation.outcome) == (False, Outcome.DONE)
     assert operation.plan["steps"] == [{"kind": "forget", "after": 0}]
-    assert queries.vm_rows([vm.pk]) == []
+    assert queries.vm_rows(engine.admin, [vm.pk]) == []
     vm.refresh_from_db()
     assert vm.status == VmStatus.GONE
     assert [row.vm.name for row in Operation.objects.select_related("vm")] == ["web01", "web01"]
@@ -190,7 +190,7 @@ def test_one_that_is_defined_again_comes_back_to_the_list(engine: Engine) -> Non
     engine.fake.control.define("web01", running=False, uuid=str(vm.uuid))
     engine.list_domains()
     assert engine.status(vm) == VmStatus.DOWN
-    assert [row.vm for row in queries.vm_rows([vm.pk])] == [vm]
+    assert [row.vm for row in queries.vm_rows(engine.admin, [vm.pk])] == [vm]
     assert Event.objects.latest("id").message == "web01 was found on fake again."
 
 

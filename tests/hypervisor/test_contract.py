@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from unittest import mock
 
 import pytest
 
 from tests.hypervisor.rigs import (
     CAPABILITIES,
     FakeRig,
+    LibvirtRig,
     QemuRig,
     Rig,
     SimulatedRig,
@@ -33,6 +36,7 @@ from vms.hypervisor.base import (
     HypervisorError,
     RunChanged,
 )
+from vms.hypervisor.libvirt_driver import driver
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +59,17 @@ def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
                 request.getfixturevalue("guest_image"),
                 request.getfixturevalue("emulator_type"),
             )
-            yield made
+            # What it does is tested here, not how soon: all guests are emulated by the processors the tests run on.
+            with mock.patch.object(driver, "MONITOR_LIMIT", 30.0):
+                yield made
             made.close()
 
 
 @pytest.fixture
 def rig(host: Rig) -> Iterator[Rig]:
     """The host, without domains of other tests: real guests would take each other's time."""
+    if isinstance(host, LibvirtRig) and not host.hypervisor.alive:
+        host.reconnect()  # the test that lost its connection is the only one that fails for it
     yield host
     host.clear()
 
@@ -543,3 +551,62 @@ def test_a_domain_undefined_while_it_runs_is_gone_when_it_ends(rig: Rig) -> None
     with pytest.raises(DomainNotFound):
         rig.hypervisor.observe(domain)
     assert domain not in {found.uuid for found in rig.hypervisor.domains()}
+
+
+@contract()
+def test_tells_the_usage_of_what_runs_and_of_nothing_else(rig: Rig) -> None:
+    domain, down = running(rig), rig.define("acpi")
+    before = rig.hypervisor.usage()
+    assert domain in before
+    assert down not in before
+    after = rig.hypervisor.usage()[domain]
+    for name in ("cpu", "disk_read", "net_sent"):
+        counted, later = getattr(before[domain], name), getattr(after, name)
+        assert (counted is None) == (later is None), name
+        assert counted is None or later >= counted >= 0, name
+
+
+@contract(Capability.AGENT)
+def test_tells_how_busy_a_guest_is(rig: Rig) -> None:
+    domain = up(rig)
+    first = rig.hypervisor.usage()[domain]
+    assert first.vcpus == 1
+    assert first.memory == 128 << 20
+    assert first.memory_used is not None
+    assert first.memory_used > 0
+    wait_until(lambda: (rig.hypervisor.usage()[domain].cpu or 0) > (first.cpu or 0), "it used some time", interval=0.2)
+
+
+@contract()
+def test_tells_the_stored_definition(rig: Rig) -> None:
+    domain = rig.define("acpi")
+    text = rig.hypervisor.definition(domain)
+    assert f"<uuid>{domain}</uuid>" in text
+    assert text.startswith("<domain ")
+    with pytest.raises(DomainNotFound):
+        rig.hypervisor.definition(str(uuid.uuid4()))
+
+
+@contract(Capability.AGENT)
+def test_an_agent_tells_what_its_guest_is(rig: Rig) -> None:
+    told = rig.hypervisor.guest(up(rig))
+    assert told.system
+    assert "127.0.0.1" not in told.addresses
+
+
+@contract()
+def test_without_an_agent_nobody_tells(rig: Rig) -> None:
+    with pytest.raises(AgentUnavailable):
+        rig.hypervisor.guest(running(rig, "acpi"))
+
+
+@contract(Capability.AGENT)
+def test_a_guest_that_takes_notice_of_nothing_keeps_nobody_waiting_for_figures(rig: Rig) -> None:
+    lively, frozen = up(rig), up(rig)
+    rig.freeze(frozen)
+    began = time.monotonic()
+    # The first call may be the one that waits for the guest; the next one passes it by.
+    with suppress(HypervisorError):
+        rig.hypervisor.usage()
+    assert lively in rig.hypervisor.usage()
+    assert time.monotonic() - began < 20

@@ -23,7 +23,7 @@ from vms.domain.observation import DomainState
 from vms.domain.operation import Outcome, Stage
 from vms.domain.power import Action, VmStatus
 from vms.engine.records import Code
-from vms.models import Event, Host, Operation, VirtualMachine
+from vms.models import Event, Host, Operation, Role, VirtualMachine
 
 _RUNNING = {VmStatus.UP, VmStatus.POWERING_UP, VmStatus.REBOOT_IN_PROGRESS, VmStatus.POWERING_DOWN}
 
@@ -41,12 +41,23 @@ def woken(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
     return ids
 
 
-def _member(name: str, group: str) -> User:
-    user = User.objects.create_user(name, password="a password")
-    if not Group.objects.filter(name=group).exists():
-        # A test that commits leaves an empty database behind, without what the migrations made.
+def _restore_what_migrations_made() -> None:
+    """Make the groups and roles anew where a test that commits has left an empty database behind."""
+    if not Group.objects.filter(name="Viewer").exists():
         import_module("vms.migrations.0002_groups").create_groups(apps, None)
         import_module("vms.migrations.0010_removal_groups").grant(apps, None)
+        import_module("vms.migrations.0012_first_roles").create(apps, None)
+
+
+def the_role(name: str) -> Role:
+    """Return one of the roles that come with the portal."""
+    _restore_what_migrations_made()
+    return Role.objects.get(name=name)
+
+
+def _member(name: str, group: str) -> User:
+    _restore_what_migrations_made()
+    user = User.objects.create_user(name, password="a password")
     user.groups.add(Group.objects.get(name=group))
     return user
 

@@ -37,6 +37,8 @@ MODELS = (
     "host",
     "virtualmachine",
     "tag",
+    "preference",
+    "secondfactor",
     "subscription",
     "mail",
     "bulk",

@@ -21,9 +21,6 @@ from vms.models import Event, Operation, VirtualMachine
 
 pytestmark = pytest.mark.both_databases
 
-#: What a request waits for the lock: SQLite's for the whole database, PostgreSQL's for the VM.
-_PATIENCE = {"sqlite": "PRAGMA busy_timeout = {}", "postgresql": "SET lock_timeout = {}"}
-
 
 class Holder(threading.Thread):
     """Somebody else, in a transaction that has changed the VM and goes on until `let_go` is set."""
@@ -59,9 +56,13 @@ def held(vm: VirtualMachine) -> Iterator[Holder]:
 
 @contextmanager
 def patience(milliseconds: int) -> Iterator[None]:
-    """Let requests wait so long for a lock."""
-    with connection.cursor() as cursor:
-        cursor.execute(_PATIENCE[connection.vendor].format(milliseconds))
+    """Let requests wait so long for a lock: SQLite's for the whole database, PostgreSQL's for the VM."""
+    if connection.vendor == "sqlite":
+        connection.ensure_connection()
+        connection.patience = milliseconds / 1000  # type: ignore[attr-defined]
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = %s", [milliseconds])
     yield
     # The next connection has the setting's own.
     connection.close()

@@ -195,7 +195,7 @@ def test_the_page_does_not_read_the_picture_itself(
     log_in: LogIn, viewer: User, pictured: Operation, django_assert_num_queries: Any
 ) -> None:
     client = log_in(viewer)
-    with django_assert_num_queries(7) as queries:
+    with django_assert_num_queries(6) as queries:
         client.get(pictured.get_absolute_url())
     assert not any('"vms_operationscreen"."png"' in query["sql"] for query in queries.captured_queries)
 
@@ -240,9 +240,9 @@ def test_a_page_of_operations_costs_a_constant_number_of_queries(
             operation = make_operation(vm, outcome=Outcome.DONE)
             operation.steps.create(number=1, kind=StepKind.START, at=operation.created_at)
         made = count
-        with django_assert_num_queries(6):
+        with django_assert_num_queries(5):
             client.get(LIST)
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(6):
         client.get(operation.get_absolute_url())
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from vms import labels, permissions, queues, tasks
-from vms.actions.common import ATTEMPTS, Actor, Refused
+from vms.actions.common import ATTEMPTS, Actor, ReasonRequired, Refused
 from vms.actions.configuring import waiting_changes
-from vms.actions.verdicts import refusal_text, verdict_for
+from vms.actions.verdicts import reason_text, refusal_text, verdict_for
 from vms.domain.configuration import Change
 from vms.domain.disks import not_removable
 from vms.domain.errors import PolicyError
@@ -146,11 +147,12 @@ def request(
     Raises:
         PermissionDenied: The actor may not do this to this VM.
         Refused: The VM's status or a running operation does not allow it, or one of the disks cannot be removed.
+        ReasonRequired: One of the VM's tags wants a reason, and there is none.
         PolicyError: The override cannot be carried out.
         ConfigurationError: An option that no run can have.
     """
     permissions.require(permissions.may(actor, action, vm))
-    for _ in range(ATTEMPTS):
+    for _attempt in range(ATTEMPTS):
         try:
             return _accept(
                 actor, vm, action, override or Setting(), options, tuple(disks), reason, correlation_id, place
@@ -158,7 +160,7 @@ def request(
         except (IntegrityError, journal.LostRace):
             # Another request was let in first, or the engine wrote to the operation that was to end. Look anew.
             continue
-    raise Refused("The VM is changing just now. Try again.", journal.active(vm))
+    raise Refused(_("The VM is changing just now. Try again."), journal.active(vm))
 
 
 def _accept(
@@ -177,6 +179,8 @@ def _accept(
         verdict = verdict_for(action, locked, active)
         if not verdict.allowed:
             raise Refused(refusal_text(action, locked, verdict, active), active)
+        if not reason.strip() and (wanting := locked.reason_tags):
+            raise ReasonRequired(reason_text(locked, wanting))
         if action is Action.RUN_ONCE:
             check_options(options, has_cd_drive=locked.stored.cd_image is not None)
         situation = _situation(action, locked, options, waiting_changes(locked), disks)
@@ -319,7 +323,8 @@ def _removal(vm: VirtualMachine, disks: tuple[str, ...]) -> Situation:
     gone = vm.status == VmStatus.GONE
     # Of a VM that is gone, nobody knows any more what its disks are used for.
     if others := not_removable(() if gone else vm.disk_list, disks):
-        raise Refused(f"{', '.join(others)} cannot be removed together with {vm.name}. Nothing was removed.")
+        names = {"disks": ", ".join(others), "vm": vm.name}
+        raise Refused(_("%(disks)s cannot be removed together with %(vm)s. Nothing was removed.") % names)
     has_disks = any(disk.may_go for disk in vm.disk_list)
     return Situation(vm.seen, gone=gone, has_disks=has_disks, disks=disks)
 

@@ -22,3 +22,7 @@ class Refused(Exception):
     def __init__(self, message: str, operation: Operation | None = None) -> None:
         super().__init__(message)
         self.operation = operation
+
+
+class ReasonRequired(Refused):
+    """A VM bears a tag that wants a reason, and none was given."""

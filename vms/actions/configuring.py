@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from vms import labels, permissions, tasks
 from vms.actions.common import Actor, Refused
@@ -53,7 +54,7 @@ def revert(actor: Actor, vm: VirtualMachine, parts: Collection[Part], *, correla
     with sync.locked(vm.pk) as locked:
         waiting = [change.part for change in waiting_changes(locked) if change.part in parts]
         if not waiting:
-            raise Refused(f"No such change of {locked.name} waits any more.")
+            raise Refused(_("No such change of %(vm)s waits any more.") % {"vm": locked.name})
         _accept(actor, locked, {}, waiting, correlation_id)
 
 
@@ -75,7 +76,7 @@ def _accept(
 ) -> None:
     may_be_edited = VmStatus(vm.status) in EDITABLE or (set(values) <= _ALWAYS and not reverts)
     if not may_be_edited or vm.status == VmStatus.GONE:
-        status = labels.STATUS[VmStatus(vm.status)]
-        raise Refused(f"Cannot change the configuration of {vm.name} because it is {status}.")
+        names = {"vm": vm.name, "status": labels.STATUS[VmStatus(vm.status)]}
+        raise Refused(_("Cannot change the configuration of %(vm)s because it is %(status)s.") % names)
     configuring.accept(vm, values, reverts, actor, correlation_id or str(uuid.uuid4()))
     transaction.on_commit(partial(tasks.wake, vm.pk))

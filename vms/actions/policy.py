@@ -14,7 +14,7 @@ from vms.domain.errors import PolicyError
 from vms.domain.policy import MAX_DELAY, Option, Setting, check_vm_setting
 from vms.domain.retention import Keep, check_days
 from vms.engine import sync
-from vms.engine.records import Code, record
+from vms.engine.records import Code, in_english, record
 from vms.models import PortalDefaults, VirtualMachine
 
 
@@ -36,6 +36,7 @@ def set_policy(actor: Actor, vm: VirtualMachine, setting: Setting) -> None:
     vm.force_power_off, vm.graceful_delay = setting.force, setting.delay
 
 
+@in_english
 def set_options(actor: Actor, vm: VirtualMachine, options: Mapping[Option, bool]) -> None:
     """Set what a VM's policy says besides; options that are not named stay.
 

@@ -7,6 +7,7 @@ from functools import partial
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from vms import permissions, tasks
 from vms.actions.common import ATTEMPTS, Actor, Refused
@@ -37,7 +38,7 @@ def extend(actor: Actor, operation: Operation, seconds: int) -> None:
 
     def change(row: Operation) -> bool:
         if not 1 <= seconds <= MAX_DELAY or _total_delay(row) + seconds > MAX_DELAY:
-            raise Refused(f"A guest can be given at most {MAX_DELAY} seconds in all.", row)
+            raise Refused(_("A guest can be given at most %(most)s seconds in all.") % {"most": MAX_DELAY}, row)
         return journal.extend(row, seconds, actor)
 
     _steer(operation, change)
@@ -77,12 +78,12 @@ def _total_delay(operation: Operation) -> float:
 
 def _steer(operation: Operation, change: Callable[[Operation], bool]) -> None:
     """Change a running operation; read it again when the engine wrote to it meanwhile."""
-    for _ in range(ATTEMPTS):
+    for _attempt in range(ATTEMPTS):
         row = journal.read(operation.pk)
         if not row.patient:
-            raise Refused("The operation no longer waits for its guest.", row)
+            raise Refused(_("The operation no longer waits for its guest."), row)
         if change(row):
             transaction.on_commit(partial(tasks.wake, row.vm_id))
             operation.refresh_from_db()
             return
-    raise Refused("The operation is changing just now. Try again.", operation)
+    raise Refused(_("The operation is changing just now. Try again."), operation)

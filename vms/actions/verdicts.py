@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 from vms import labels
 from vms.domain.observation import DomainState
 from vms.domain.operation import Stage, in_flight
@@ -14,17 +19,36 @@ def refusal_text(action: Action, vm: VirtualMachine, verdict: Verdict, active: O
     if verdict.refusal is Refusal.IN_FLIGHT and active is not None:
         return _in_flight_text(action, vm, active)
     if verdict.refusal is Refusal.STATELESS:
-        return f"Cannot suspend {vm.name}: its disks are stateless, so that its memory cannot be saved."
-    status = labels.STATUS[VmStatus(vm.status)]
-    return f"Cannot {str(labels.ACTION[action]).lower()} {vm.name} because it is {status}."
+        sentence = _("Cannot suspend %(vm)s: its disks are stateless, so that its memory cannot be saved.")
+        return sentence % {"vm": vm.name}
+    return _("Cannot %(action)s %(vm)s because it is %(status)s.") % {
+        "action": labels.ACTION_WITHIN[action],
+        "vm": vm.name,
+        "status": labels.STATUS[VmStatus(vm.status)],
+    }
+
+
+def reason_text(vm: VirtualMachine, tags: Sequence[str]) -> str:
+    """Say in words that a reason has to be given, because of these tags."""
+    sentence = ngettext(
+        "%(vm)s was left alone: its tag %(tags)s wants a reason for every action. Say why, and ask again.",
+        "%(vm)s was left alone: its tags %(tags)s want a reason for every action. Say why, and ask again.",
+        len(tags),
+    )
+    return sentence % {"vm": vm.name, "tags": ", ".join(f"“{tag}”" for tag in tags)}
 
 
 def _in_flight_text(action: Action, vm: VirtualMachine, active: Operation) -> str:
-    running = str(labels.ACTION[Action(active.action)]).lower()
-    return (
-        f"Cannot {str(labels.ACTION[action]).lower()} {vm.name}: a {running} asked for by {active.actor_name} is "
-        f"{'queued for' if active.queued else 'running on'} it."
-    )
+    if active.queued:
+        sentence = _("Cannot %(action)s %(vm)s: a %(running)s asked for by %(actor)s is queued for it.")
+    else:
+        sentence = _("Cannot %(action)s %(vm)s: a %(running)s asked for by %(actor)s is running on it.")
+    return sentence % {
+        "action": labels.ACTION_WITHIN[action],
+        "vm": vm.name,
+        "running": labels.ACTION_WITHIN[Action(active.action)],
+        "actor": active.actor_name,
+    }
 
 
 def verdict_for(action: Action, vm: VirtualMachine, active: Operation | None) -> Verdict:

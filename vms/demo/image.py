@@ -33,8 +33,10 @@ _MODULE = re.compile(r"^(?P<name>.+)\.ko(?:\.(?P<compression>xz|zst))?$")
 _MODULES = ("virtio_pci", "virtio_console", "button", "evdev")
 # Tells the host that the guest panicked; without it a panic looks like a reset.
 _MODULES_IF_THERE = ("pvpanic_mmio",)
+# What the guest's scripts need, and what somebody in its shell looks for.
 _APPLETS = """
-    acpid cat grep hostname insmod ln ls mkdir mkfifo mount poweroff reboot setsid sh sleep sync touch
+    acpid cat grep hostname insmod ln ls mkdir mkfifo mount poweroff reboot setsid sh sleep stty sync touch
+    clear date dmesg free kill ps top uname uptime vi
 """.split()  # noqa: SIM905 - a list of words reads best as words
 
 

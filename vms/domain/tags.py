@@ -10,7 +10,7 @@ MOST = 20
 
 
 class TagError(ValueError):
-    """Words that cannot be tags.
+    """Words that cannot be tags of a VM.
 
     Attributes:
         code: Why, as a stable word; the sentence for people is made from it in `vms.labels`.

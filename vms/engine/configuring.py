@@ -17,8 +17,8 @@ from django.utils import timezone
 from vms import labels
 from vms.domain.configuration import Part
 from vms.domain.decide.pace import RETRY_GAPS
-from vms.engine import seats, sync
-from vms.engine.records import Code, record
+from vms.engine import changes, seats, sync
+from vms.engine.records import Code, in_english, record
 from vms.hypervisor import connections
 from vms.hypervisor.base import ConfigurationRejected, DomainNotFound, HostUnreachable, HypervisorError
 from vms.models import ConfigurationChange, Event, Host, VirtualMachine
@@ -51,6 +51,7 @@ def accept(
         correlation_id=correlation_id,
     )
     VirtualMachine.objects.filter(pk=vm.pk).update(change_waits=True)
+    changes.tell(vm.pk)
     return change
 
 
@@ -73,6 +74,7 @@ def apply_waiting(vm: VirtualMachine) -> bool:
     with sync.locked(vm.pk):
         still = ConfigurationChange.objects.filter(vm=vm, state=ConfigurationChange.State.WAITING).exists()
         VirtualMachine.objects.filter(pk=vm.pk).update(change_waits=still)
+        changes.tell(vm.pk)
     return not still
 
 
@@ -115,6 +117,7 @@ def _try_again(change: ConfigurationChange, at: datetime, error: str, **fields: 
     ConfigurationChange.objects.filter(pk=change.pk).update(next_at=at, error=error, **fields)
 
 
+@in_english
 def _end(change: ConfigurationChange, vm: VirtualMachine, state: ConfigurationChange.State, error: str = "") -> None:
     with sync.locked(vm.pk) as locked:
         rows = ConfigurationChange.objects.filter(pk=change.pk, state=ConfigurationChange.State.WAITING)

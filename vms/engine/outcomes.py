@@ -8,7 +8,7 @@ from vms import labels
 from vms.domain.observation import DomainState
 from vms.domain.operation import Failure, Outcome, StepKind
 from vms.domain.power import Action
-from vms.engine.records import Code, record
+from vms.engine.records import Code, in_english, record
 from vms.models import Event, Operation
 
 _ACCEPTED: dict[Action, Code] = {
@@ -51,6 +51,7 @@ def _subject(row: Operation) -> str:
     return f"{labels.ACTION[Action(row.action)]} of {row.vm.name}"
 
 
+@in_english
 def record_accepted(row: Operation) -> None:
     """Say who asked for what, and why."""
     reason = f" Reason: {row.reason}" if row.reason else ""
@@ -64,6 +65,7 @@ def record_accepted(row: Operation) -> None:
     )
 
 
+@in_english
 def record_steered(row: Operation, kind: StepKind, actor: User | AnonymousUser, detail: str) -> None:
     """Say who changed a running operation, and how."""
     suffix = f" ({detail})" if detail else ""
@@ -76,6 +78,7 @@ def record_steered(row: Operation, kind: StepKind, actor: User | AnonymousUser, 
     )
 
 
+@in_english
 def record_dropped(row: Operation, actor: User | AnonymousUser) -> None:
     """Say that an operation was taken off its queue."""
     record(
@@ -88,6 +91,7 @@ def record_dropped(row: Operation, actor: User | AnonymousUser) -> None:
     )
 
 
+@in_english
 def record_superseded(row: Operation, by: Action, actor: User | AnonymousUser | None) -> None:
     """Say that a newer request overtook the operation; without an actor it was the portal's own."""
     by_whom = f"asked for by {actor.get_username()}" if actor is not None else "begun by the portal itself"
@@ -100,6 +104,7 @@ def record_superseded(row: Operation, by: Action, actor: User | AnonymousUser | 
     )
 
 
+@in_english
 def record_down(row: Operation) -> None:
     """Say that a VM which is rebooted is down, and is to be started again."""
     if Action(row.action) is Action.REBOOT:
@@ -108,6 +113,7 @@ def record_down(row: Operation) -> None:
         record(Code.COLD_REBOOT_DOWN, message, vm=row.vm, operation=row, actor=row.actor)
 
 
+@in_english
 def record_ended(row: Operation) -> None:
     """Say how an operation ended, and when it failed: why, and what a person can do."""
     action, outcome = Action(row.action), Outcome(row.outcome)

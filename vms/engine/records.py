@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from collections.abc import Callable
+from enum import IntEnum, unique
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import structlog
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
+from django.utils import translation
 from structlog.contextvars import get_contextvars
 
+from vms.engine import changes
 from vms.models import Event, Host, Operation, VirtualMachine
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 log = structlog.get_logger(__name__)
 
 
+@unique
 class Code(IntEnum):
     """Event codes. Those below 100000 are oVirt's, with oVirt's meaning."""
 
@@ -32,11 +42,14 @@ class Code(IntEnum):
     VM_SHUTDOWN_INITIATED = 73
     VM_SHUTDOWN_FAILED = 74
     VM_REMOVED = 113
+    LOGIN_FAILED = 114
     VM_DOWN_WITH_ERROR = 119
     VM_POWER_DOWN_FAILED = 147
     VM_STARTED_BY_USER = 153
     VM_REBOOTED = 157
     VM_REBOOT_FAILED = 158
+    CONSOLE_OPENED = 167
+    CONSOLE_CLOSED = 168
     VM_RESET = 221
     VM_RESET_FAILED = 222
     VM_SUSPENDING = 501
@@ -60,6 +73,25 @@ class Code(IntEnum):
     MAIL_SERVER_FAILED = 100031
     CLEANED_UP = 100032
     VM_REMOVE_FAILED = 100033
+    SECOND_FACTOR_ENABLED = 100040
+    SECOND_FACTOR_DISABLED = 100041
+    SECOND_FACTOR_REFUSED = 100042
+    RECOVERY_CODE_USED = 100043
+    RECOVERY_CODES_RENEWED = 100044
+    SESSIONS_ENDED = 100045
+    ROLE_GIVEN = 100050
+    ROLE_TAKEN = 100051
+
+
+def in_english(tell: Callable[P, R]) -> Callable[P, R]:
+    """Have what makes sentences of events speak the language they are kept in, whatever that of who causes them."""
+
+    @wraps(tell)
+    def telling(*args: P.args, **kwargs: P.kwargs) -> R:
+        with translation.override(settings.LANGUAGE_CODE):
+            return tell(*args, **kwargs)
+
+    return telling
 
 
 def record(
@@ -89,6 +121,7 @@ def record(
         actor_name=actor.get_username() if actor is not None else "",
         correlation_id=correlation_id or _correlation_id(operation),
     )
+    changes.tell(*([vm.pk] if vm else []), topics=[changes.EVENTS])
     log.info(
         "event",
         code=int(code),

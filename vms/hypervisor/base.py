@@ -7,6 +7,7 @@ effect).
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from vms.domain.configuration import Configuration, Part
 from vms.domain.disks import Disk
 from vms.domain.observation import Observation
 from vms.domain.run_options import AS_STORED, RunOptions
+from vms.domain.usage import Usage
 
 #: How long a driver may take for the picture of a screen, in seconds.
 SCREEN_LIMIT = 2.0
@@ -100,6 +102,19 @@ class Domain:
     disks: tuple[Disk, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class GuestInfo:
+    """What a guest's agent tells of it.
+
+    Attributes:
+        system: Its operating system, fit to be shown; empty where the agent does not say.
+        addresses: Its IP addresses, but for those that mean the guest itself, in the order of its interfaces.
+    """
+
+    system: str = ""
+    addresses: tuple[str, ...] = ()
+
+
 class EventKind(StrEnum):
     """What a hypervisor tells by itself. Events are hints: what counts is the look that follows."""
 
@@ -157,6 +172,23 @@ class Hypervisor(Protocol):
 
     def observe(self, uuid: str) -> Domain:
         """Look at one domain."""
+
+    def usage(self) -> dict[str, Usage]:
+        """Return what each running domain has used so far, by UUID, in one round trip.
+
+        A domain that does not answer at once is left out, or told of in part. This may ask every QEMU of the host, so
+        it may take seconds.
+        """
+
+    def definition(self, uuid: str) -> str:
+        """Return the stored definition of a domain as XML, without the secrets in it."""
+
+    def guest(self, uuid: str) -> GuestInfo:
+        """Ask the guest agent what the guest is, within some 8 s.
+
+        Raises:
+            AgentUnavailable: No agent listens, or it did not answer.
+        """
 
     def prepare(self, uuid: str, token: str, *, end_on_reset: bool) -> str:
         """Mark the running process of a domain, so that it is known again, and return its token.
@@ -251,6 +283,14 @@ class Hypervisor(Protocol):
 
         Raises:
             NotSupported: It has none.
+        """
+
+    def display(self, uuid: str) -> socket.socket:
+        """Return a connection to the display of a domain that runs, which speaks RFB (VNC). The caller closes it.
+
+        Raises:
+            RunChanged: Nothing is running.
+            NotSupported: It has none, or none that can be reached from here. The text says what to do.
         """
 
     def watch(self, handler: Callable[[DomainEvent], None], lost: Callable[[str], None]) -> Watch:

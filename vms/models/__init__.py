@@ -12,16 +12,23 @@ from vms.models.hosts import Host, HostCheck, HostQuerySet
 from vms.models.machines import ConfigurationChange, ConfigurationChangeQuerySet, VirtualMachine
 from vms.models.notices import Mail, Subscription
 from vms.models.operations import SCREEN_LIMIT, Operation, OperationQuerySet, OperationScreen, OperationStep
+from vms.models.preferences import Preference
+from vms.models.roles import Assignment, Role
+from vms.models.samples import Glimpse, Sample
+from vms.models.signing_in import Attempts, RecoveryCode, SecondFactor
 from vms.models.tags import Tag
 
 __all__ = [
     "SCREEN_LIMIT",
+    "Assignment",
+    "Attempts",
     "Bulk",
     "BulkRefusal",
     "ConfigurationChange",
     "ConfigurationChangeQuerySet",
     "Event",
     "EventQuerySet",
+    "Glimpse",
     "Host",
     "HostCheck",
     "HostQuerySet",
@@ -31,6 +38,11 @@ __all__ = [
     "OperationScreen",
     "OperationStep",
     "PortalDefaults",
+    "Preference",
+    "RecoveryCode",
+    "Role",
+    "Sample",
+    "SecondFactor",
     "Subscription",
     "Tag",
     "VirtualMachine",

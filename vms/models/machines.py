@@ -120,6 +120,24 @@ class VirtualMachine(models.Model):
             ("power_cycle_vm", "Can power cycle virtual machines"),
             ("suspend_vm", "Can suspend virtual machines"),
             ("remove_vm", "Can remove virtual machines"),
+            ("console_vm", "Can use the console of virtual machines"),
+        ]
+        indexes = [
+            # All that the list filters and sorts by, so that it counts and orders the fleet without reading the rows,
+            # which are ten times as long.
+            models.Index(
+                "host",
+                "removed_at",
+                "name",
+                "status",
+                "vcpus",
+                "memory",
+                "running_since",
+                "pending_count",
+                "change_waits",
+                "id",
+                name="vm_listed",
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["host", "uuid"], name="vm_once_per_host"),
@@ -138,8 +156,18 @@ class VirtualMachine(models.Model):
         return self.name
 
     def get_absolute_url(self) -> str:
-        """Return the address of the list, narrowed down to this VM."""
-        return f"{reverse('vm_list')}?name={self.name}"
+        """Return the address of its page."""
+        return reverse("vm_detail", args=[self.pk])
+
+    # Django would make one by itself, which makes all the words anew each time: a third of a millisecond.
+    def get_status_display(self) -> str:  # type: ignore[no-redef]
+        """Return its status in words."""
+        return str(labels.STATUS[VmStatus(self.status)])
+
+    @property
+    def reason_tags(self) -> list[str]:
+        """Names of its tags that want a reason for every action. Asks for nothing where the tags were prefetched."""
+        return [tag.name for tag in self.tags.all() if tag.reason_required]
 
     @property
     def disk_list(self) -> tuple[Disk, ...]:
@@ -170,7 +198,9 @@ class VirtualMachine(models.Model):
 
     def pending_with(self, waiting: Sequence[ConfigurationChange]) -> tuple[Change, ...]:
         """What it will change once the host has stored the changes that wait for it, oldest first."""
-        if self.running_configuration is None:
+        if self.running_configuration is None or (
+            not waiting and self.running_configuration == self.stored_configuration
+        ):
             return ()
         running, upcoming = Configuration.of(self.running_configuration), self.upcoming(waiting)
         if any(Part.DESCRIPTION in change.values for change in waiting):

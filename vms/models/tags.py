@@ -11,6 +11,11 @@ class Tag(models.Model):
     """A word that people put on VMs, to find them by and to be told of them by mail."""
 
     name = models.CharField(_("name"), max_length=50)
+    reason_required = models.BooleanField(
+        _("reason required"),
+        default=False,
+        help_text=_("Nobody has a power action done to a VM that bears the tag without saying why."),
+    )
 
     class Meta:
         ordering = [Lower("name")]

@@ -7,23 +7,50 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import template
+from django.contrib.auth.models import AnonymousUser, User
+from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from vms import host_words, labels, permissions
+from vms.domain import search
 from vms.domain.configuration import Part
 from vms.domain.disks import Kept
 from vms.domain.observation import Proof
 from vms.domain.operation import Outcome
 from vms.domain.plan import Consequence, PlanKind
 from vms.domain.power import Action, VmStatus
-from vms.models import ConfigurationChange, Operation
+from vms.domain.preferences import Hint
+from vms.models import ConfigurationChange, Operation, Preference
 
 register = template.Library()
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_HIDDEN = mark_safe('aria-hidden="true"')
+
+
+@register.simple_tag
+def icon(name: str, label: str = "") -> SafeString:
+    """Draw an icon of static/img/icons.svg in the colour of the text around it.
+
+    A tag and no template of its own: a page of the list has hundreds.
+
+    Args:
+        name: Id of the symbol: "run", "reboot", "status-up" …
+        label: Its accessible name; without one the icon is decoration and hidden from assistive technology.
+    """
+    said = format_html('role="img" aria-label="{}"', label) if label else _HIDDEN
+    return format_html(
+        '<svg class="portal-icon portal-icon--{}" width="16" height="16" {}><use href="{}#{}"/></svg>',
+        name,
+        said,
+        static("img/icons.svg"),
+        name,
+    )
 
 
 @register.filter
@@ -133,6 +160,18 @@ def whole_seconds(seconds: float) -> str:
 
 
 @register.filter
+def beyond(count: int, limit: int) -> int:
+    """Return how many are beyond a limit."""
+    return max(0, count - limit)
+
+
+@register.filter
+def tag_term(name: str) -> str:
+    """Return what is typed into the list's filter to find the VMs with a tag."""
+    return search.term("tag", name)
+
+
+@register.filter
 def kept_word(kept: Kept) -> str:
     """Say why a disk is kept in any case."""
     return str(labels.KEPT[kept])
@@ -165,6 +204,25 @@ def level_of(operation: Operation) -> str:
     if operation.outcome in (Outcome.GAVE_UP, Outcome.FORCED):
         return "warning"
     return "success" if operation.succeeded else "plain"
+
+
+@register.simple_tag
+def preference_of(user: User | AnonymousUser) -> Preference:
+    """Return what a person prefers."""
+    return Preference.of(user)
+
+
+@register.inclusion_tag("components/hint.html", takes_context=True)
+def hint(context: dict[str, Any], key: str) -> dict[str, Any]:
+    """Say what a page is for, until the person has dismissed that."""
+    request = context["request"]
+    shown = Preference.of(request.user).shows(Hint(key))
+    return {
+        "hint": key if shown else "",
+        "text": labels.HINT[Hint(key)],
+        "next": request.get_full_path(),
+        "csrf_token": context.get("csrf_token"),
+    }
 
 
 @register.simple_tag(takes_context=True)
@@ -213,9 +271,9 @@ def sort_link(column: str, current: str) -> dict[str, str]:
 
 
 @register.simple_tag
-def action_url(action: Action) -> str:
+def action_url(action: str) -> str:
     """Return the address of an action."""
-    return reverse("vm_action", args=[action])
+    return reverse("vm_action", args=[Action(action)])
 
 
 @register.filter

@@ -30,7 +30,9 @@ View = Callable[Concatenate[Request, P], HttpResponse]
 def needs(
     permission: str, *, kept: bool = False
 ) -> Callable[[View[P]], Callable[Concatenate[HttpRequest, P], HttpResponse]]:
-    """Let only those in who are logged in and have a permission; others go to the login page or get 403.
+    """Let only those in who are logged in and have a permission somewhere; others go to the login page or get 403.
+
+    What the page shows, and what it does to which VM, is looked at for each VM.
 
     Args:
         kept: The view says itself how long its answer may be kept. Otherwise it never is: it is the state of this
@@ -41,7 +43,7 @@ def needs(
         @login_required
         @wraps(view)
         def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-            permissions.require(request.user.is_active and request.user.has_perm(permission))
+            permissions.require(permissions.somewhere(request.user, permission))
             return view(request, *args, **kwargs)  # type: ignore[arg-type]  # it is one: see above
 
         answering = guarded if kept else never_cache(guarded)

@@ -1,4 +1,4 @@
-"""The form of one's own notices: an address, and for any VM and for each tag the outcomes to be told of."""
+"""The forms of one's own page: name and preferences; an address, and for each tag the outcomes to be told of."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
+from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from vms import labels
 from vms.domain import notice
 from vms.domain.operation import Outcome
-from vms.models import Subscription, Tag
+from vms.models import Preference, Subscription, Tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,52 @@ class Row:
 
     name: str
     cells: list[forms.BoundField]
+
+
+class PersonForm(forms.Form):
+    """One's own name, and how the portal is to be."""
+
+    first_name = forms.CharField(
+        label=gettext_lazy("First name"),
+        required=False,
+        max_length=150,
+        widget=forms.TextInput(attrs={"autocomplete": "given-name"}),
+    )
+    last_name = forms.CharField(
+        label=gettext_lazy("Last name"),
+        required=False,
+        max_length=150,
+        widget=forms.TextInput(attrs={"autocomplete": "family-name"}),
+    )
+    language = forms.ChoiceField(
+        label=gettext_lazy("Language"),
+        required=False,
+        choices=lambda: [("", _("The browser's")), *settings.LANGUAGES],
+        help_text=gettext_lazy("Events are kept in English, whatever the language."),
+    )
+    theme = forms.ChoiceField(
+        label=gettext_lazy("Theme"),
+        required=False,
+        choices=lambda: [("", _("As chosen in each browser")), *labels.theme_choices()],
+        help_text=gettext_lazy("Holds in every browser. The button at the top of each page changes it, too."),
+    )
+    shortcuts = forms.BooleanField(
+        label=gettext_lazy("Keyboard shortcuts"),
+        required=False,
+        help_text=gettext_lazy("Single keys act on the list of virtual machines."),
+    )
+
+    def __init__(self, data: QueryDict | None, *, person: User) -> None:
+        """Build it from what the person has chosen so far."""
+        kept = Preference.of(person)
+        initial = {name: getattr(kept, name) for name in ("language", "theme", "shortcuts")}
+        initial |= {"first_name": person.first_name, "last_name": person.last_name}
+        super().__init__(data, initial=initial)
+
+    @property
+    def preferences(self) -> dict[str, Any]:
+        """What `actions.set_preferences` takes."""
+        return {name: self.cleaned_data[name] for name in ("language", "theme", "shortcuts")}
 
 
 class NoticeForm(forms.Form):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django_htmx.http import trigger_client_event
 
 from vms import actions
@@ -22,6 +24,11 @@ def toast(response: R, message: str, level: str = "success") -> R:
 def close_dialog(response: R) -> R:
     """Close the dialog that asked."""
     return trigger_client_event(response, "portal:close-dialog", {})
+
+
+def wants_rows(request: Request) -> bool:
+    """Say whether the page that asks has rows of VMs to be put in their places: the list, or one that does not say."""
+    return urlsplit(request.htmx.current_url or "").path in ("", reverse("vm_list"))
 
 
 def refused(request: Request, title: str, refusal: actions.Refused) -> HttpResponse:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
@@ -36,7 +36,7 @@ def bulk_progress(request: Request, bulk_id: UUID) -> HttpResponse:
 @needs(permissions.VIEW)
 def bulk_cancel(request: Request, bulk_id: UUID) -> HttpResponse:
     """Take those off the queue that have not begun."""
-    bulk = get_object_or_404(Bulk, pk=bulk_id)
+    bulk = _detail(request, bulk_id)["bulk"]
     cancelled = actions.cancel_queued(request.user, bulk)
     message = (
         ngettext(
@@ -55,7 +55,7 @@ def bulk_cancel(request: Request, bulk_id: UUID) -> HttpResponse:
 
 def _detail(request: Request, bulk_id: UUID) -> dict[str, Any]:
     try:
-        detail = queries.bulk_detail(bulk_id, request.GET.get("page"))
+        detail = queries.bulk_detail(request.user, bulk_id, request.GET.get("page"))
     except Bulk.DoesNotExist:
         raise Http404 from None
     return {

@@ -17,7 +17,9 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from vms import actions, labels, permissions
 from vms.domain.power import LOSING_ACTIONS, Action
+from vms.models import VirtualMachine
 from vms.queries import VmRow
+from vms.roles import access_of
 
 ICONS: dict[Action, str] = {
     Action.RUN: "run",
@@ -30,7 +32,7 @@ ICONS: dict[Action, str] = {
     Action.RESUME: "run",
     Action.REMOVE: "remove",
 }
-#: Done at once, without a dialog: nothing is lost by them.
+#: Done at once, without a dialog, where no tag wants a reason: nothing is lost by them.
 UNASKED = frozenset({Action.RUN, Action.RESUME})
 #: The toolbar's controls, left to right, in groups. Reboot stands between the stop and the console buttons.
 _TOOLBAR: tuple[tuple[Action | str, ...], ...] = (
@@ -48,6 +50,8 @@ _MORE: tuple[tuple[Action | str, ...], ...] = (
     (Action.POWER_CYCLE,),
     (Action.REMOVE,),
 )
+#: The same on the page of one VM, which has tabs for the rest.
+_PAGE_MORE: tuple[tuple[Action | str, ...], ...] = ((Action.RESUME,), (Action.POWER_CYCLE,), (Action.REMOVE,))
 _MENU: tuple[tuple[Action | str, ...], ...] = (
     (Action.RUN, Action.RUN_ONCE, Action.RESUME, Action.SUSPEND, Action.SHUT_DOWN, Action.REBOOT),
     ("console", "edit", "pending"),
@@ -64,6 +68,7 @@ _LABELS: dict[str, Promise] = {
 }
 #: Dialogs that are about one VM and no power action.
 _DIALOGS = frozenset({"edit", "pending"})
+_SHORTCUTS = {Action.REBOOT.value: "r", "edit": "e"}
 _ICONS = {"console": "console", "edit": "edit", "pending": "pending", "operations": "clock", "events": "info"}
 
 
@@ -87,22 +92,44 @@ class Control:
     dangerous: bool = False
 
     @property
+    def shortcut(self) -> str:
+        """The single key that presses it; "" for none."""
+        return _SHORTCUTS.get(self.key, "")
+
+    @property
     def names_vm(self) -> bool:
         """True when the VM is part of the address, and need not be sent along."""
         return self.key in _DIALOGS
 
 
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """VMs that were selected by a filter: so many that none of them is looked at until an action is confirmed.
+
+    Attributes:
+        why_not: Why nothing can be done to them; "" when it can.
+    """
+
+    count: int
+    why_not: str = ""
+
+
 Groups = list[list[Control]]
 
 
-def toolbar(user: User, rows: Sequence[VmRow]) -> Groups:
+def toolbar(user: User, rows: Sequence[VmRow], unseen: Unseen | None = None) -> Groups:
     """Return the toolbar's controls for the selected VMs."""
-    return _groups(user, rows, _TOOLBAR)
+    return _groups(user, rows, _TOOLBAR, unseen)
 
 
-def toolbar_more(user: User, rows: Sequence[VmRow]) -> Groups:
+def toolbar_more(user: User, rows: Sequence[VmRow], unseen: Unseen | None = None) -> Groups:
     """Return what stands behind the toolbar's ⋮."""
-    return _groups(user, rows, _MORE)
+    return _groups(user, rows, _MORE, unseen)
+
+
+def page_more(user: User, row: VmRow) -> Groups:
+    """Return what stands behind the ⋮ of the toolbar on a VM's own page."""
+    return _groups(user, [row], _PAGE_MORE)
 
 
 def menu(user: User, row: VmRow) -> Groups:
@@ -110,26 +137,34 @@ def menu(user: User, row: VmRow) -> Groups:
     return _groups(user, [row], _MENU)
 
 
-def toolbar_run(user: User, rows: Sequence[VmRow]) -> Groups:
+def toolbar_run(user: User, rows: Sequence[VmRow], unseen: Unseen | None = None) -> Groups:
     """Return what stands behind the ▾ beside Run."""
-    return _groups(user, rows, _RUN)
+    return _groups(user, rows, _RUN, unseen)
 
 
 def one(user: User, row: VmRow, action: Action) -> Control | None:
     """Return one action's control for one VM; None where the person may not do it."""
-    return _control(user, [row], action) if user.has_perm(_permission(action)) else None
+    return _control(user, [row], action) if access_of(user).may(_permission(action), row.vm) else None
 
 
-def _groups(user: User, rows: Sequence[VmRow], layout: tuple[tuple[Action | str, ...], ...]) -> Groups:
-    groups = [[_control(user, rows, name) for name in names if user.has_perm(_permission(name))] for names in layout]
+def _groups(
+    user: User, rows: Sequence[VmRow], layout: tuple[tuple[Action | str, ...], ...], unseen: Unseen | None = None
+) -> Groups:
+    groups = [[_control(user, rows, name, unseen) for name in names if _offered(user, rows, name)] for names in layout]
     return [group for group in groups if group]
+
+
+def _offered(user: User, rows: Sequence[VmRow], name: Action | str) -> bool:
+    """Say whether a person may do something to any of the VMs; where none is chosen, to any VM at all."""
+    access, verb = access_of(user), _permission(name)
+    return any(access.may(verb, row.vm) for row in rows) if rows else access.may_somewhere(verb)
 
 
 def _permission(name: Action | str) -> str:
     if isinstance(name, Action):
         return permissions.ACTION_PERMISSION[name]
     return {
-        "console": permissions.ACTION_PERMISSION[Action.RUN],
+        "console": permissions.CONSOLE,
         "edit": permissions.CHANGE,
         "pending": permissions.VIEW,
         "operations": permissions.VIEW_OPERATIONS,
@@ -137,25 +172,35 @@ def _permission(name: Action | str) -> str:
     }[name]
 
 
-def _control(user: User, rows: Sequence[VmRow], name: Action | str) -> Control:
+def _control(user: User, rows: Sequence[VmRow], name: Action | str, unseen: Unseen | None = None) -> Control:
     if isinstance(name, Action):
+        at_once = name in UNASKED and unseen is None and not any(row.vm.reason_tags for row in rows)
         return Control(
             key=name.value,
             label=_("Run once…") if name is Action.RUN_ONCE else str(labels.ACTION[name]),
             icon=ICONS[name],
             url=reverse("vm_action", args=[name]),
-            method="post" if name in UNASKED else "dialog",
-            why_not=_why_not(name, rows),
+            method="post" if at_once else "dialog",
+            why_not=_why_not_unseen(name, unseen) if unseen else _why_not(user, name, rows),
             dangerous=name in LOSING_ACTIONS,
         )
-    url, why_not = _elsewhere(name, rows)
+    url, why_not = ("", _("Select one virtual machine only.")) if unseen else _elsewhere(user, name, rows)
     method = "dialog" if name in _DIALOGS else "get"
     return Control(name, str(_LABELS[name]), _ICONS[name], url, method, why_not)
 
 
-def _why_not(action: Action, rows: Sequence[VmRow]) -> str:
+def _why_not_unseen(action: Action, unseen: Unseen) -> str:
+    if action is Action.RUN_ONCE:
+        return _("Select one virtual machine only.")
+    return unseen.why_not
+
+
+def _why_not(user: User, action: Action, rows: Sequence[VmRow]) -> str:
     if not rows:
         return _("Select a virtual machine first.")
+    for row in rows:
+        if not permissions.may(user, action, row.vm):
+            return _("You do not have the permission for this on %(vm)s.") % {"vm": row.vm.name}
     if action is Action.RUN_ONCE and len(rows) > 1:
         return _("Select one virtual machine only.")
     refusals = [
@@ -172,15 +217,21 @@ def _why_not(action: Action, rows: Sequence[VmRow]) -> str:
     return f"{refusals[0]} {more % {'count': others}}"
 
 
-def _elsewhere(name: str, rows: Sequence[VmRow]) -> tuple[str, str]:
+def _elsewhere(user: User, name: str, rows: Sequence[VmRow]) -> tuple[str, str]:
     """Return where a control that is no power action leads, or why it does not."""
-    if name == "console":
-        return "", _("The console is not available yet.")
     if not rows:
         return "", _("Select a virtual machine first.")
     if len(rows) > 1:
         return "", _("Select one virtual machine only.")
     vm = rows[0].vm
+    if name == "console":
+        return _console(user, vm)
     if name in _DIALOGS:
         return reverse(f"vm_{name}", args=[vm.pk]), ""
     return f"{reverse('operation_list' if name == 'operations' else 'event_list')}?vm={vm.pk}", ""
+
+
+def _console(user: User, vm: VirtualMachine) -> tuple[str, str]:
+    if not permissions.may_use_console(user, vm):
+        return "", _("You do not have the permission for this on %(vm)s.") % {"vm": vm.name}
+    return reverse("vm_console", args=[vm.pk]), actions.console_refusal(vm)

@@ -26,6 +26,7 @@ from vms.web.fields import BootOrderField, MemoryField, TextField, VcpusField, b
 from vms.web.forms import ConfigurationForm, VmPolicyForm
 
 _HELP = {
+    Part.DESCRIPTION: gettext_lazy("What the VM is for, in words for people. Kept by its host."),
     Part.MEMORY: gettext_lazy("For example 2 GiB or 1536 MiB; a number alone counts MiB."),
     Part.CD_IMAGE: gettext_lazy("The absolute path of a file on the host. Empty: nothing in the drive."),
 }

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from django.db.models import Q
+from django.http import QueryDict
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 
 from vms import labels
+from vms.domain import search
 from vms.domain.power import VmStatus
 from vms.models import VirtualMachine
 
@@ -20,6 +22,21 @@ _NAMES = ("name", "status", "host", "tag", "pending")
 
 class FilterError(ValueError):
     """A filter text cannot be understood. The text of the error is a sentence for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """One of the things that the list is narrowed down by.
+
+    Attributes:
+        label: What it is, as it could be typed.
+        filter: The filter text that is left without it; None for an empty one.
+        status: The status that is left without it; None for any.
+    """
+
+    label: str
+    filter: str | None
+    status: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +50,35 @@ class VmFilter:
 
     text: str = ""
     status: str = ""
+
+    @classmethod
+    def of(cls, data: QueryDict) -> VmFilter:
+        """Return the filter of an address: `filter`, `status`, and `name` for a VM's own address."""
+        text = data.get("filter", "")
+        if name := data.get("name"):
+            text = f"{text} {search.term('name', name)}".strip()
+        return cls(text=text, status=data.get("status", ""))
+
+    @property
+    def query(self) -> str:
+        """The filter as part of an address."""
+        return urlencode({name: value for name, value in (("filter", self.text), ("status", self.status)) if value})
+
+    @property
+    def chips(self) -> list[Chip]:
+        """What it is made of, one by one; nothing where it cannot be understood."""
+        try:
+            words = search.words(self.text)
+        except search.SearchError:
+            return []
+        status = self.status or None
+        chips = [
+            Chip(search.text_of([word]), search.text_of(words[:number] + words[number + 1 :]) or None, status)
+            for number, word in enumerate(words)
+        ]
+        if status:
+            chips.append(Chip(search.term("status", status), self.text or None, None))
+        return chips
 
     @property
     def narrows(self) -> bool:
@@ -56,11 +102,9 @@ class VmFilter:
 
 
 def _words(text: str) -> list[str]:
-    lexer = shlex.shlex(text, posix=True, punctuation_chars=False)
-    lexer.whitespace_split, lexer.commenters, lexer.quotes, lexer.escape = True, "", '"', "\\"
     try:
-        return list(lexer)
-    except ValueError:
+        return search.words(text)
+    except search.SearchError:
         raise FilterError(_("A quotation mark is not closed.")) from None
 
 

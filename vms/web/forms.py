@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -73,6 +74,17 @@ class ReasonField(forms.CharField):
             widget=forms.TextInput(attrs={"autocomplete": "off"}),
         )
 
+    def require_for(self, tags: Sequence[str]) -> None:
+        """Want a reason where one of the VMs bears a tag that does."""
+        if not tags:
+            return
+        named = get_text_list([f"“{tag}”" for tag in tags], _("and"))
+        self.required = True
+        self.error_messages["required"] = _("Say why: the tag %(tags)s wants a reason for every action.") % {
+            "tags": named
+        }
+        self.help_text = _("Required by the tag %(tags)s. Kept with the operation and its events.") % {"tags": named}
+
 
 class PolicyForm(forms.Form):
     """What every form about a power-down policy can do: say what is wrong with one at its field."""
@@ -111,6 +123,7 @@ class ActionForm(PolicyForm):
         ],
         coerce=lambda value: {"yes": True, "no": False}[value],
         empty_value=None,
+        help_text=gettext_lazy("For this once; what the VM is set to stays. Powering off loses what is not saved."),
     )
     graceful_delay = DelayField(
         label=gettext_lazy("Seconds to wait, this time"),
@@ -135,6 +148,7 @@ class ActionForm(PolicyForm):
         disks: Iterable[Disk] = (),
         eligible: int = 1,
         type_count: bool = False,
+        reason_tags: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         """Build it for an action.
@@ -143,8 +157,10 @@ class ActionForm(PolicyForm):
             disks: Those of the VM, where the action may take some along.
             eligible: How many VMs it will be done to.
             type_count: Whether that number must be typed to confirm.
+            reason_tags: Tags of these VMs that want a reason.
         """
         super().__init__(*args, **kwargs)
+        cast("ReasonField", self.fields["reason"]).require_for(reason_tags)
         self.eligible = eligible
         if action not in GRACEFUL_ACTIONS:
             del self.fields["force"], self.fields["graceful_delay"]
@@ -287,7 +303,11 @@ class RetentionForm(forms.Form):
 class DefaultsForm(PolicyForm, RetentionForm):
     """The policy of VMs that have not set their own, the cap of bulks, and how long history is kept."""
 
-    force = forms.BooleanField(label=FORCE_LABEL, required=False)
+    force = forms.BooleanField(
+        label=FORCE_LABEL,
+        required=False,
+        help_text=gettext_lazy("Otherwise the portal gives up: the VM stays up, and everyone is told."),
+    )
     graceful_delay = DelayField(refusal="default_range", help_text=gettext_lazy("Whole seconds, 1 to 3600."))
     bulk_in_flight = forms.CharField(
         label=gettext_lazy("Virtual machines of one request at a time"),

@@ -32,14 +32,16 @@ _NOBODY_TESTS_AFTER = timedelta(seconds=10)
 @needs(permissions.VIEW_HOSTS)
 def host_list(request: Request) -> HttpResponse:
     """The page of hosts."""
-    return render(request, "hosts/host_list.html", {"hosts": queries.hosts(), "now": timezone.now()})
+    return render(request, "hosts/host_list.html", {"hosts": queries.hosts(request.user), "now": timezone.now()})
 
 
 @require_safe
 @needs(permissions.VIEW_HOSTS)
 def host_table(request: Request) -> HttpResponse:
     """Their table alone."""
-    return render(request, "hosts/fragments/host_table.html", {"hosts": queries.hosts(), "now": timezone.now()})
+    return render(
+        request, "hosts/fragments/host_table.html", {"hosts": queries.hosts(request.user), "now": timezone.now()}
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -143,7 +145,7 @@ def _show_check(request: Request, check: HostCheck, *, refusal: str = "", status
 @needs(permissions.REMOVE_HOST)
 def host_remove(request: Request, host_id: int) -> HttpResponse:
     """Say what removing a host means, and do it."""
-    host = get_object_or_404(queries.hosts(), pk=host_id)
+    host = get_object_or_404(queries.hosts(request.user), pk=host_id)
     refusal = ""
     if request.method == "POST":
         try:

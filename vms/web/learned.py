@@ -56,7 +56,7 @@ def typed_delay(typed: object, default: int | None) -> int | None:
 @needs(permissions.CHANGE)
 def vm_learned(request: Request, vm_id: UUID) -> HttpResponse:
     """What is known of a VM, for the delay that is being typed into its dialog."""
-    vm = get_object_or_404(VirtualMachine, pk=vm_id)
+    vm = get_object_or_404(queries.shown_vms(request.user), pk=vm_id)
     permissions.require(permissions.may_change(request.user, vm))
     typed = "" if "delay_default" in request.GET else request.GET.get("graceful_delay")
     delay = typed_delay(typed, PortalDefaults.load().setting.delay)

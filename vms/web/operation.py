@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
+from django.contrib.auth.models import User
 from django.db.models import Q
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -16,7 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from vms import actions, labels, permissions, queries
 from vms.domain.operation import Outcome, Stage
-from vms.models import Operation, OperationScreen, VirtualMachine
+from vms.models import Operation, OperationScreen
 from vms.web import answers
 from vms.web.access import Request, needs
 from vms.web.params import uuid_param
@@ -47,14 +48,14 @@ def operation_table(request: Request) -> HttpResponse:
 @needs(permissions.VIEW_OPERATIONS)
 def operation_detail(request: Request, operation_id: UUID) -> HttpResponse:
     """One operation with everything that is known of it."""
-    return render(request, "operations/operation_detail.html", _detail(operation_id))
+    return render(request, "operations/operation_detail.html", _detail(request.user, operation_id))
 
 
 @require_safe
 @needs(permissions.VIEW_OPERATIONS)
 def operation_progress(request: Request, operation_id: UUID) -> HttpResponse:
     """What changes on that page while it runs."""
-    return render(request, "operations/fragments/operation_progress.html", _detail(operation_id))
+    return render(request, "operations/fragments/operation_progress.html", _detail(request.user, operation_id))
 
 
 @require_safe
@@ -62,7 +63,7 @@ def operation_progress(request: Request, operation_id: UUID) -> HttpResponse:
 def operation_screen(request: Request, operation_id: UUID) -> HttpResponse:
     """The guest's screen just before the operation powered it off, as a picture."""
     try:
-        screen = queries.operation_screen(operation_id)
+        screen = queries.operation_screen(request.user, operation_id)
     except OperationScreen.DoesNotExist:
         raise Http404 from None
     response = HttpResponse(bytes(screen.png), content_type="image/png")
@@ -110,7 +111,8 @@ def _steer(
         said: What is told then.
         dropped: The same for one that had not begun yet.
     """
-    operation = get_object_or_404(Operation.objects.select_related("vm"), pk=operation_id)
+    seen = Operation.objects.filter(permissions.where(request.user, permissions.VIEW, "vm__"))
+    operation = get_object_or_404(seen.select_related("vm"), pk=operation_id)
     try:
         change(operation)
     except actions.Refused as refused:
@@ -132,15 +134,15 @@ def _table(request: Request) -> dict[str, Any]:
     if vm_id:
         condition &= Q(vm_id=vm_id)
     return {
-        "page_obj": queries.operation_page(condition, request.GET.get("page")),
+        "page_obj": queries.operation_page(request.user, condition, request.GET.get("page")),
         "outcome": outcome,
-        "vm": VirtualMachine.objects.filter(pk=vm_id).first() if vm_id else None,
+        "vm": queries.known_vm(request.user, vm_id) if vm_id else None,
         "narrowed": bool(condition),
     }
 
 
-def _detail(operation_id: UUID) -> dict[str, Any]:
+def _detail(viewer: User, operation_id: UUID) -> dict[str, Any]:
     try:
-        return {"operation": queries.operation_detail(operation_id)}
+        return {"operation": queries.operation_detail(viewer, operation_id)}
     except Operation.DoesNotExist:
         raise Http404 from None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 from django import forms
 from django.utils.translation import gettext as _
@@ -28,10 +29,19 @@ class RunOnceForm(ConfigurationForm):
     """The options of one run, and the reason for it."""
 
     boot = forms.TypedChoiceField(
-        label=gettext_lazy("Boot from"), required=False, coerce=BootDevice, empty_value=None, choices=()
+        label=gettext_lazy("Boot from"),
+        required=False,
+        coerce=BootDevice,
+        empty_value=None,
+        choices=(),
+        help_text=gettext_lazy("Tried first in this run; the others follow in the order that is configured."),
     )
     cd_image = _text(_PATH)
-    empty_drive = forms.BooleanField(label=gettext_lazy("Nothing in the CD drive"), required=False)
+    empty_drive = forms.BooleanField(
+        label=gettext_lazy("Nothing in the CD drive"),
+        required=False,
+        help_text=gettext_lazy("Leaves it empty for this run, whatever is configured."),
+    )
     kernel = _text(gettext_lazy("Boots this kernel directly, from a file on the host."))
     initrd = _text(gettext_lazy("A file on the host, for the kernel above."))
     command_line = _text(gettext_lazy("For the kernel above, for example console=ttyS0 single."))
@@ -48,14 +58,23 @@ class RunOnceForm(ConfigurationForm):
     )
     reason = ReasonField()
 
-    def __init__(self, *args: Any, configured: Configuration, always_stateless: bool, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        configured: Configuration,
+        always_stateless: bool,
+        reason_tags: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
         """Build it.
 
         Args:
             configured: What the VM will run with where the form says nothing else.
             always_stateless: Every run of the VM is stateless.
+            reason_tags: Tags of the VM that want a reason.
         """
         super().__init__(*args, **kwargs)
+        cast("ReasonField", self.fields["reason"]).require_for(reason_tags)
         self.configured = configured
         for part in Part:
             if part in self.fields and part is not Part.BOOT:

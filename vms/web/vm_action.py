@@ -14,7 +14,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from vms import actions, labels, permissions, queries
-from vms.actions import Asked, Preview
+from vms.actions import Answer, Asked, Preview
 from vms.domain.disks import Disk
 from vms.domain.errors import PolicyError
 from vms.domain.plan import PlanKind
@@ -26,42 +26,52 @@ from vms.web.access import Request, needs
 from vms.web.correlation import correlation_id
 from vms.web.forms import ActionForm
 from vms.web.learned import learned_of
-from vms.web.selection import selected_rows
+from vms.web.selection import Selection, TooMany, selection
+
+#: A dialog names so many VMs one by one; of the rest it says how many there are.
+SHOWN = 200
+#: A request for thousands of VMs is accepted one VM after the other.
+PATIENCE_MS = 300_000
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs(permissions.VIEW)
 def vm_action(request: Request, action: Action) -> HttpResponse:
     """Say what an action would do (GET), or have it done (POST). Run once has a page of its own at its address."""
-    rows = selected_rows(request.POST if request.method == "POST" else request.GET)
-    _require(request, action, rows)
-    form, previews = _judge(request, action, rows)
+    try:
+        chosen = _chosen(request, action)
+    except TooMany as refusal:
+        return answers.refused(request, str(labels.ACTION[action]), actions.Refused(str(refusal)))
+    form, previews = _judge(request, action, chosen.rows)
     if request.method != "POST" or not form.is_valid():
-        return _show(request, action, form, previews, status=422 if form.is_bound else 200)
-    asked = _submit(request, action, rows, form)
-    if len(asked.accepted) == len(rows):
-        return _accepted(request, action, asked)
-    return _not_all(request, action, asked)
+        return _show(request, action, form, previews, chosen, status=422 if form.is_bound else 200)
+    asked = _submit(request, action, chosen, form)
+    if len(asked.accepted) == len(asked.answers):
+        return _accepted(request, action, asked, chosen)
+    return _not_all(request, action, asked, chosen)
 
 
 @require_safe
 @needs(permissions.VIEW)
 def vm_action_plan(request: Request, action: Action) -> HttpResponse:
     """The plan alone, for the options that are being chosen in the dialog."""
-    rows = selected_rows(request.GET)
-    _require(request, action, rows)
-    form = ActionForm(request.GET, action=action, disks=_disks(action, rows), type_count=False)
+    try:
+        chosen = _chosen(request, action)
+    except TooMany as refusal:
+        return answers.refused(request, str(labels.ACTION[action]), actions.Refused(str(refusal)))
+    form = ActionForm(request.GET, action=action, disks=_disks(action, chosen.rows), type_count=False)
     form.is_valid()
     previews: list[Preview] = []
     if not form.errors:
-        previews = _previews(form, action, rows)
-    context = _plan(action, form, previews) | {"swapped": True}
+        previews = _previews(form, action, chosen.rows)
+    context = _plan(action, form, previews, chosen) | {"swapped": True}
     return render(request, "vms/fragments/vm_action_plan.html", context)
 
 
-def _require(request: Request, action: Action, rows: Sequence[VmRow]) -> None:
-    for row in rows:
-        permissions.require(permissions.may(request.user, action, row.vm))
+def _chosen(request: Request, action: Action) -> Selection:
+    accepting = request.method == "POST"
+    chosen = selection(request.user, request.POST if accepting else request.GET, accepting=accepting)
+    return chosen.where(lambda vm: permissions.may(request.user, action, vm))
 
 
 def _judge(request: Request, action: Action, rows: Sequence[VmRow]) -> tuple[ActionForm, list[Preview]]:
@@ -74,6 +84,7 @@ def _judge(request: Request, action: Action, rows: Sequence[VmRow]) -> tuple[Act
         disks=_disks(action, rows),
         eligible=eligible,
         type_count=action in LOSING_ACTIONS and eligible > 1,
+        reason_tags=list(dict.fromkeys(tag for row in rows for tag in row.vm.reason_tags)),
     )
     if not form.is_bound or not form.is_valid():
         return form, by_policy
@@ -96,14 +107,15 @@ def _previews(form: ActionForm, action: Action, rows: Sequence[VmRow]) -> list[P
 
 
 def _show(
-    request: Request, action: Action, form: ActionForm, previews: list[Preview], status: int = 200
+    request: Request, action: Action, form: ActionForm, previews: list[Preview], chosen: Selection, status: int = 200
 ) -> HttpResponse:
-    context = _plan(action, form, previews)
+    context = _plan(action, form, previews, chosen)
     template = "vms/fragments/vm_action.html" if request.htmx else "vms/vm_action.html"
     return render(request, template, context, status=status)
 
 
-def _plan(action: Action, form: ActionForm, previews: list[Preview]) -> dict[str, Any]:
+def _plan(action: Action, form: ActionForm, previews: list[Preview], chosen: Selection) -> dict[str, Any]:
+    previews = [*previews, *(Preview(left.vm, action, left.why, None, None) for left in chosen.left if previews)]
     eligible = [preview for preview in previews if preview.refusal is None]
     at_once = any(
         preview.plan and preview.plan.steps[0].kind in (PlanKind.POWER_OFF, PlanKind.DISCARD_MEMORY)
@@ -117,6 +129,9 @@ def _plan(action: Action, form: ActionForm, previews: list[Preview]) -> dict[str
         "verb": labels.ACTION[action],
         "icon": controls.ICONS[action],
         "form": form,
+        "chosen": chosen,
+        "shown": SHOWN,
+        "patience": PATIENCE_MS if chosen.match is not None else None,
         "previews": previews,
         "eligible": eligible,
         "refused": [preview for preview in previews if preview.refusal is not None],
@@ -130,39 +145,54 @@ def _plan(action: Action, form: ActionForm, previews: list[Preview]) -> dict[str
     }
 
 
-def _submit(request: Request, action: Action, rows: Sequence[VmRow], form: ActionForm) -> Asked:
-    return actions.request_each(
+def _submit(request: Request, action: Action, chosen: Selection, form: ActionForm) -> Asked:
+    left = [Answer(left.vm, refusal=left.why) for left in chosen.left]
+    if not chosen.rows:
+        return Asked(None, left)
+    asked = actions.request_each(
         request.user,
-        [row.vm for row in rows],
+        [row.vm for row in chosen.rows],
         action,
         override=form.override,
         disks=form.chosen_disks,
         reason=form.cleaned_data["reason"],
         correlation_id=correlation_id(),
     )
+    return Asked(asked.bulk, [*asked.answers, *left])
 
 
-def _accepted(request: Request, action: Action, asked: Asked) -> HttpResponse:
+def _accepted(request: Request, action: Action, asked: Asked, chosen: Selection) -> HttpResponse:
     message = _in_words(action, asked)
     if not request.htmx:
         messages.success(request, message)
         return redirect(asked.bulk or "vm_list")
-    rows = queries.vm_rows(answer.vm.pk for answer in asked.answers)
+    rows = _changed_rows(request, asked, chosen)
     response = render(request, "vms/fragments/vm_rows_changed.html", {"rows": rows})
     return answers.refresh(answers.close_dialog(answers.toast(response, message)))
 
 
-def _not_all(request: Request, action: Action, asked: Asked) -> HttpResponse:
+def _not_all(request: Request, action: Action, asked: Asked, chosen: Selection) -> HttpResponse:
     """Tell what became of each; 409 when nothing came of any."""
-    accepted = asked.accepted
+    told = asked.answers
+    if len(told) > SHOWN:  # those that nothing came of come first: the others have a page of their own
+        told = sorted(told, key=lambda answer: answer.operation is not None)
     context = {
         "action": action,
         "verb": labels.ACTION[action],
         "asked": asked,
-        "rows": queries.vm_rows(operation.vm_id for operation in accepted) if accepted and request.htmx else [],
+        "answers": told[:SHOWN],
+        "untold": len(told) - SHOWN,
+        "rows": _changed_rows(request, asked, chosen) if request.htmx else [],
     }
     template = "vms/fragments/vm_action_result.html" if request.htmx else "vms/vm_action_result.html"
-    return answers.refresh(render(request, template, context, status=200 if accepted else 409))
+    return answers.refresh(render(request, template, context, status=200 if asked.accepted else 409))
+
+
+def _changed_rows(request: Request, asked: Asked, chosen: Selection) -> list[VmRow]:
+    """Return the rows that the answer puts in their places; none where most of them are on no page now."""
+    ids = [operation.vm_id for operation in asked.accepted]
+    wanted = bool(ids) and chosen.match is None and answers.wants_rows(request)
+    return queries.vm_rows(request.user, ids) if wanted else []
 
 
 def _in_words(action: Action, asked: Asked) -> str:

@@ -14,8 +14,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
-from vms import actions, permissions
+from vms import actions, labels, permissions
 from vms.domain.errors import ConfigurationError, PolicyError
+from vms.domain.tags import TagError
 from vms.models import PortalDefaults, VirtualMachine
 from vms.web import answers
 from vms.web.access import Request, needs
@@ -23,14 +24,15 @@ from vms.web.correlation import correlation_id
 from vms.web.edit_form import EditForm
 from vms.web.forms import DefaultsForm
 from vms.web.learned import learned_of, typed_delay
-from vms.web.vm_pending import row_of, show
+from vms.web.vm_frame import row_of
+from vms.web.vm_pending import show
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs(permissions.CHANGE)
 def vm_edit(request: Request, vm_id: UUID) -> HttpResponse:
     """Show a VM's configuration and policy, and save what a person changed of them."""
-    row = row_of(vm_id)
+    row = row_of(request, vm_id)
     permissions.require(permissions.may_change(request.user, row.vm))
     default = PortalDefaults.load().setting
     form = EditForm(request.POST if request.method == "POST" else None, row=row, default=default)
@@ -58,13 +60,15 @@ def _save(request: Request, vm: VirtualMachine, form: EditForm) -> bool:
         form.add_policy_error(error)
     except ConfigurationError as error:
         form.add_configuration_error(error)
+    except TagError as error:
+        form.add_error("tags", str(labels.TAG_ERROR[error.code]))
     except actions.Refused as refused:
         form.add_error(None, str(refused))
     return not form.errors
 
 
 def _edited(request: Request, vm_id: UUID, form: EditForm) -> HttpResponse:
-    row = row_of(vm_id)
+    row = row_of(request, vm_id)
     saved = _("%(vm)s was saved.") % {"vm": row.vm.name}
     if not (form.values and row.changes):
         return _saved(request, saved)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.core.exceptions import BadRequest
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -16,32 +16,33 @@ from django.views.decorators.http import require_POST, require_safe
 from vms import actions, labels, permissions, queries
 from vms.domain.configuration import Part
 from vms.domain.power import Action
-from vms.models import VirtualMachine
 from vms.queries import VmRow
 from vms.web import answers, controls
 from vms.web.access import Request, needs
 from vms.web.correlation import correlation_id
+from vms.web.vm_frame import page_context, row_of
 
 
 @require_safe
 @needs(permissions.VIEW)
 def vm_pending(request: Request, vm_id: UUID) -> HttpResponse:
-    """The changes that wait, now and next."""
-    return show(request, row_of(vm_id))
+    """The changes that wait, now and next: a dialog, or a tab of the VM's page."""
+    return show(request, row_of(request, vm_id))
 
 
 @require_safe
 @needs(permissions.VIEW)
 def vm_pending_changes(request: Request, vm_id: UUID) -> HttpResponse:
     """What changes in that dialog while it is open."""
-    return render(request, "vms/fragments/vm_pending_changes.html", _context(request, row_of(vm_id)))
+    context = _context(request, row_of(request, vm_id)) | {"on_page": "on_page" in request.GET}
+    return render(request, "vms/fragments/vm_pending_changes.html", context)
 
 
 @require_POST
 @needs(permissions.CHANGE)
 def vm_revert(request: Request, vm_id: UUID) -> HttpResponse:
     """Take one change back (`part`), or all that were shown (`all`, and each of them as `shown`)."""
-    vm = row_of(vm_id).vm
+    vm = row_of(request, vm_id).vm
     try:
         parts = {Part(name) for name in request.POST.getlist("shown" if "all" in request.POST else "part")}
     except ValueError:
@@ -57,27 +58,21 @@ def vm_revert(request: Request, vm_id: UUID) -> HttpResponse:
     if not request.htmx:
         messages.success(request, said)
         return redirect("vm_pending", vm_id)
-    row = row_of(vm_id)
+    row = row_of(request, vm_id)
     response = show(request, row) if row.changes else answers.close_dialog(HttpResponse())
     return answers.refresh(answers.toast(response, said))
-
-
-def row_of(vm_id: UUID) -> VmRow:
-    """Return one VM, or answer that there is none."""
-    try:
-        return queries.vm_row(vm_id)
-    except VirtualMachine.DoesNotExist:
-        raise Http404 from None
 
 
 def show(request: Request, row: VmRow, *, saved: str = "") -> HttpResponse:
     """Show what waits.
 
     Args:
-        saved: What has just been saved, in a sentence.
+        saved: What has just been saved, in a sentence; for the dialog.
     """
-    template = "vms/fragments/vm_pending.html" if request.htmx else "vms/vm_pending.html"
-    return render(request, template, _context(request, row) | {"saved": saved})
+    context = _context(request, row)
+    if request.htmx:
+        return render(request, "vms/fragments/vm_pending.html", context | {"saved": saved})
+    return render(request, "vms/vm_pending.html", context | page_context(request, row, "pending") | {"on_page": True})
 
 
 def _context(request: Request, row: VmRow) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -30,7 +31,7 @@ from vms.web.selection import selected_rows
 def vm_run_once(request: Request) -> HttpResponse:
     """Ask how one run is to differ (GET), or have the VM run so (POST)."""
     row = _row(request)
-    form = _form(row, request.POST if request.method == "POST" else None)
+    form = _form(row, request.POST if request.method == "POST" else None, row.vm.reason_tags)
     if form.is_valid():
         try:
             actions.run_once(
@@ -62,15 +63,15 @@ def vm_run_once_plan(request: Request) -> HttpResponse:
 
 
 def _row(request: Request) -> VmRow:
-    rows = selected_rows(request.POST if request.method == "POST" else request.GET)
+    rows = selected_rows(request.user, request.POST if request.method == "POST" else request.GET)
     if len(rows) > 1:
         raise BadRequest("run once is for one virtual machine at a time")
     permissions.require(permissions.may(request.user, Action.RUN_ONCE, rows[0].vm))
     return rows[0]
 
 
-def _form(row: VmRow, data: Any) -> RunOnceForm:
-    return RunOnceForm(data, configured=row.upcoming, always_stateless=row.vm.stateless)
+def _form(row: VmRow, data: Any, reason_tags: Sequence[str] = ()) -> RunOnceForm:
+    return RunOnceForm(data, configured=row.upcoming, always_stateless=row.vm.stateless, reason_tags=reason_tags)
 
 
 def _preview(row: VmRow, form: RunOnceForm) -> Preview:
@@ -103,5 +104,7 @@ def _accepted(request: Request, row: VmRow) -> HttpResponse:
     if not request.htmx:
         messages.success(request, message)
         return redirect("vm_list")
-    response = render(request, "vms/fragments/vm_rows_changed.html", {"rows": queries.vm_rows([row.vm.pk])})
+    response = render(
+        request, "vms/fragments/vm_rows_changed.html", {"rows": queries.vm_rows(request.user, [row.vm.pk])}
+    )
     return answers.refresh(answers.close_dialog(answers.toast(response, message)))

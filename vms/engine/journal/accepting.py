@@ -15,7 +15,7 @@ from vms.domain.plan import Plan
 from vms.domain.policy import Policy, Setting
 from vms.domain.power import Action
 from vms.domain.run_options import AS_STORED, RunOptions
-from vms.engine import outcomes
+from vms.engine import changes, outcomes
 from vms.engine.journal.guarded import change
 from vms.models import Bulk, Operation, VirtualMachine
 
@@ -106,6 +106,7 @@ def accept(vm: VirtualMachine, request: Request) -> Operation:
             status=status_while(request.action, restoring=vm.managed_save and request.action is Action.RUN)
         )
     outcomes.record_accepted(operation)
+    changes.tell_of_operation(operation)
     return operation
 
 

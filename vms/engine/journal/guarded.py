@@ -9,7 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from vms.domain.operation import TRANSITIONS, Stage, StepKind
+from vms.engine.changes import tell_of_operation
 from vms.models import Operation, OperationStep
+
+#: What changes with every look, and shows nowhere.
+_UNSEEN = {"version", "wake_at", "looked_at"}
 
 
 class LostRace(Exception):
@@ -30,6 +34,8 @@ def change(row: Operation, **changes: Any) -> bool:
         return False
     for name, value in changes.items():
         setattr(row, name, value)
+    if not changes.keys() <= _UNSEEN:
+        tell_of_operation(row)
     return True
 
 

@@ -16,6 +16,7 @@ from vms.domain.decide import Call, Note
 from vms.domain.operation import Outcome, Stage, StepKind
 from vms.domain.power import Action
 from vms.engine import outcomes
+from vms.engine.changes import tell_of_operation
 from vms.engine.journal.guarded import add_step, change
 from vms.engine.journal.reading import active
 from vms.engine.screens import Picture
@@ -64,6 +65,7 @@ def answer(step: OperationStep, *, ok: bool, detail: str = "") -> None:
     """Write down what the hypervisor answered, also when the operation was superseded during the call."""
     step.answered_at, step.ok, step.detail = timezone.now(), ok, detail
     step.save(update_fields=["answered_at", "ok", "detail"])
+    tell_of_operation(step.operation)
 
 
 def set_run_token(row: Operation, token: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vms.hypervisor.fake.channel import Channel
+from vms.hypervisor.fake.load import Load
 from vms.hypervisor.fake.store import LogEntry
 from vms.hypervisor.fake.temper import Temper
 
@@ -74,6 +75,15 @@ class FakeControl:
     def set_temper(self, uuid: str, temper: Temper) -> None:
         """Give a guest another temper: from its next boot, or its next request, whichever a setting is about."""
         self._channel.call("change", uuid=uuid, fields={"temper": temper.__dict__})
+
+    def set_load(self, uuid: str, load: Load) -> None:
+        """Make a guest as busy as that, from now on."""
+        self._channel.call("set_load", uuid=uuid, load=load.__dict__)
+
+    def usage(self, uuid: str) -> dict[str, Any]:
+        """Return what a running guest has used so far, as drivers are told it."""
+        fields: dict[str, Any] = self._channel.call("usage")[uuid]
+        return fields
 
     def change(self, uuid: str, **fields: Any) -> None:
         """Change what is stored of a domain: name, description, memory (bytes), vcpus, on_reboot."""

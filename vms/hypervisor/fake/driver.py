@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -12,14 +13,17 @@ from vms.domain.configuration import Configuration, Part
 from vms.domain.disks import Disk
 from vms.domain.observation import DomainState, DownReason, Job, Observation
 from vms.domain.run_options import AS_STORED, RunOptions
+from vms.domain.usage import Usage
 from vms.hypervisor.base import (
     SCREEN_LIMIT,
     Capability,
     Domain,
     DomainEvent,
     EventKind,
+    GuestInfo,
     HostInfo,
     HypervisorError,
+    NotSupported,
     Watch,
 )
 from vms.hypervisor.fake.channel import Channel
@@ -73,6 +77,16 @@ class FakeHypervisor:
     def observe(self, uuid: str) -> Domain:
         return _domain(self._channel.call("observe", uuid=uuid))
 
+    def usage(self) -> dict[str, Usage]:
+        return {uuid: Usage(**fields) for uuid, fields in self._channel.call("usage").items()}
+
+    def definition(self, uuid: str) -> str:
+        return str(self._channel.call("definition", uuid=uuid))
+
+    def guest(self, uuid: str) -> GuestInfo:
+        told = self._channel.call("guest", uuid=uuid)
+        return GuestInfo(told["system"], tuple(told["addresses"]))
+
     def prepare(self, uuid: str, token: str, *, end_on_reset: bool) -> str:
         return str(self._channel.call("prepare", uuid=uuid, token=token, end_on_reset=end_on_reset))
 
@@ -108,6 +122,9 @@ class FakeHypervisor:
 
     def remove_disk(self, uuid: str, source: str) -> None:
         self._channel.call("remove_disk", uuid=uuid, source=source)
+
+    def display(self, uuid: str) -> socket.socket:
+        raise NotSupported("guests of a fake host have no display")
 
     def screenshot(self, uuid: str) -> bytes:
         return base64.b64decode(self._channel.call("screenshot", within=SCREEN_LIMIT, uuid=uuid))

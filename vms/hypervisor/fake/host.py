@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from vms.hypervisor.base import DomainNotFound, EventKind, HypervisorError
+from vms.hypervisor.fake import definition
 from vms.hypervisor.fake.calls import CALLS, HANDS, Result
+from vms.hypervisor.fake.load import Load
 from vms.hypervisor.fake.machine import DRIVER, OTHER, Happening, Machine
 from vms.hypervisor.fake.store import Store
 from vms.hypervisor.fake.temper import ANSWER_LIMIT, Temper
@@ -107,7 +109,12 @@ class FakeHost:
     def takes(self, name: str, uuid: str | None) -> float:
         """Return how long a guest makes a call about its domain take, in seconds."""
         machine = self._machines.get(uuid or "")
-        if machine is None or name != "ask_agent" or machine.run is None or not machine.run.agent_connected:
+        if (
+            machine is None
+            or name not in ("ask_agent", "guest")
+            or machine.run is None
+            or not machine.run.agent_connected
+        ):
             return 0.0
         return min(machine.temper.agent_answers, ANSWER_LIMIT)
 
@@ -157,11 +164,29 @@ class FakeHost:
         """Return what a driver is shown of all domains."""
         return [machine.seen() for machine in self._machines.values()]
 
+    def usage(self) -> dict[str, dict[str, Any]]:
+        """Return what each running domain has used so far."""
+        now = self._now()
+        used = {uuid: machine.usage(now) for uuid, machine in self._machines.items()}
+        return {uuid: fields for uuid, fields in used.items() if fields is not None}
+
+    def definition(self, uuid: str) -> str:
+        """Return a domain's stored definition."""
+        return definition.of(self._machine(uuid))
+
+    def guest(self, uuid: str) -> dict[str, Any]:
+        """Return what a domain's agent tells."""
+        self.advance(uuid)
+        return definition.guest(self._machine(uuid))
+
     # What tests and people do to the host, past any driver.
 
     def define(self, template: dict[str, Any], names: Iterable[str], *, running: bool) -> list[str]:
         """Define domains that are alike but for their names, and return their UUIDs."""
-        fields = template | {"temper": Temper.of(template.get("temper") or {})}
+        fields = template | {
+            "temper": Temper.of(template.get("temper") or {}),
+            "load": Load(**template.get("load", {})),
+        }
         new = [Machine(**({"uuid": str(uuids.uuid4())} | fields | {"name": name})) for name in names]
         taken = {machine.name for machine in self._machines.values()}
         if clash := next((machine.name for machine in new if machine.name in taken), None):
@@ -179,6 +204,13 @@ class FakeHost:
             for name, value in fields.items():
                 setattr(machine, name, Temper.of(value) if name == "temper" else value)
             self._happen(machine, [Happening("redefined", self._now(), OTHER, machine.runs)])
+
+    def set_load(self, uuid: str, load: dict[str, float]) -> None:
+        """Make a guest as busy as that."""
+        machine = self._machine(uuid)
+        machine.set_load(self._now(), Load(**load))
+        with self._transaction():
+            self._store.put(machine)
 
     def hand(self, uuid: str, verb: str) -> None:
         """Do what another hand (`virsh`), the guest itself, or an accident does to a domain."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from vms.domain.observation import DomainState, DownReason, Job
 from vms.domain.run_options import AS_STORED, RunOptions
+from vms.hypervisor.fake.load import Load, shown, total
 from vms.hypervisor.fake.temper import Agent, Reaction, Temper
 
 #: Who did something.
@@ -51,6 +52,9 @@ class Run:
     #: What was stored when it began, and how it was started otherwise.
     configuration: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    #: Its counters at the moment from which on its load has been what it is.
+    used: dict[str, float] = field(default_factory=dict)
+    used_at: float = 0.0
 
     def due(self) -> float | None:
         """Return when something will happen by itself next."""
@@ -77,6 +81,7 @@ class Machine:
     on_crash: str = "destroy"
     persistent: bool = True
     temper: Temper = field(default_factory=Temper)
+    load: Load = field(default_factory=Load)
     runs: int = 0
     run: Run | None = None
     down_reason: str = DownReason.UNKNOWN
@@ -93,13 +98,15 @@ class Machine:
 
     def as_json(self) -> dict[str, Any]:
         """Return everything, to be stored."""
-        return self.__dict__ | {"temper": self.temper.__dict__, "run": self.run.__dict__ if self.run else None}
+        run = self.run.__dict__ if self.run else None
+        return self.__dict__ | {"temper": self.temper.__dict__, "load": self.load.__dict__, "run": run}
 
     @classmethod
     def of(cls, fields: dict[str, Any]) -> Machine:
         """Return the machine that `as_json` wrote."""
         run = Run(**fields["run"]) if fields["run"] else None
-        return cls(**(fields | {"temper": Temper.of(fields["temper"]), "run": run}))
+        load = Load(**fields.get("load", {}))
+        return cls(**(fields | {"temper": Temper.of(fields["temper"]), "load": load, "run": run}))
 
     def seen(self) -> dict[str, Any]:
         """Return what a driver is shown of it."""
@@ -133,6 +140,19 @@ class Machine:
             return getattr(self, part)
         return self.run.options.get(part) or self.run.configuration.get(part) or getattr(self, part)
 
+    def usage(self, now: float) -> dict[str, Any] | None:
+        """Return what its run has used so far; None while it is down."""
+        if self.run is None:
+            return None
+        counters = total(self.run.used, self.load, self.run.used_at, now)
+        return shown(counters, self.load, self._in_use("memory"), self._in_use("vcpus"))
+
+    def set_load(self, now: float, load: Load) -> None:
+        """Be as busy as that from now on; what was used until now stays used."""
+        if self.run is not None:
+            self.run.used, self.run.used_at = total(self.run.used, self.load, self.run.used_at, now), now
+        self.load = load
+
     def power_on(self, now: float, by: str, options: RunOptions = AS_STORED) -> Iterator[Happening]:
         """Begin a run, restoring saved memory if there is any: such a guest has booted already."""
         if self.run is not None:
@@ -149,6 +169,7 @@ class Machine:
             state=DomainState.PAUSED if options.paused else DomainState.RUNNING,
             configuration=self.saved_configuration or self.stored,
             options=options.as_json(),
+            used_at=now,
         )
         self.discard_memory()
         yield Happening("came_up", now, by, self.runs, "restored" if restored else _in_words(options))

@@ -168,10 +168,10 @@ class Daemon:
         match name:
             case "info":
                 return {"hostname": socket.gethostname(), "hypervisor": "fake", "version": "1"}
-            case "domains":
-                return self._host.domains()
-            case "observe" if uuid is not None:
-                return self._host.observe(uuid)
+            case "domains" | "usage":
+                return getattr(self._host, name)()
+            case "observe" | "definition" | "guest" if uuid is not None:
+                return getattr(self._host, name)(uuid)
             case "screenshot" if uuid is not None:
                 return screen.picture(self._host.observe(uuid))
             case "remove_disk" if uuid is not None:
@@ -201,6 +201,8 @@ class Daemon:
             "define": self._define,
             "change": host.change,
             "hand": host.hand,
+            "set_load": host.set_load,
+            "usage": host.usage,
             "inside": host.inside,
             "make_image": host.make_image,
             "images": host.images,

@@ -1,4 +1,4 @@
-"""The authority on asking a guest agent to take its guest down, without waiting for the guest.
+"""The authority on asking a guest agent: to take its guest down, without waiting for the guest; and what it is.
 
 Not `virDomainShutdownFlags(GUEST_AGENT)`: it returns when the guest is down, or after 60 s (seen: 7.3 s for a guest
 that took 7 s). `guest-shutdown` is by design not answered when it is accepted, and libvirt cannot send a command
@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
+from ipaddress import ip_address
+from typing import Any
 
 import libvirt
 import libvirt_qemu
 
-from vms.hypervisor.base import AgentUnavailable, DomainNotFound, HostUnreachable, HypervisorError
+from vms.hypervisor.base import AgentUnavailable, DomainNotFound, GuestInfo, HostUnreachable, HypervisorError
 from vms.hypervisor.libvirt_driver.errors import translated
 from vms.hypervisor.libvirt_driver.line import SlowLine
 
@@ -26,6 +29,8 @@ from vms.hypervisor.libvirt_driver.line import SlowLine
 PING_LIMIT = 3
 #: A refusal is answered at once (10 ms were seen): seconds to wait for it.
 REFUSAL_LIMIT = 0.3
+#: How long an answer that tells something may take, in seconds: a little longer than libvirt waits for it.
+TOLD_LIMIT = PING_LIMIT + 1.0
 #: The least that libvirt can be told to wait for an answer, in seconds.
 LIBVIRT_WAITS = 1
 #: Fewer than the calls that libvirt serves of one connection at a time (5), so that other calls find room.
@@ -49,14 +54,32 @@ class Agents:
         with suppress(_NoAnswer):
             self._command(uuid, "guest-shutdown", {"mode": mode}, LIBVIRT_WAITS, REFUSAL_LIMIT)
 
-    def _command(self, uuid: str, name: str, arguments: dict[str, str], seconds: int, limit: float) -> None:
-        """Have libvirt send a command and wait `seconds` for its answer, but wait for libvirt only until `limit`."""
+    def told_by(self, uuid: str) -> GuestInfo:
+        """Ask what the guest is, within some 8 s.
+
+        Raises:
+            AgentUnavailable: No agent listens, or it did not answer.
+        """
+        interfaces = self._answer(uuid, "guest-network-get-interfaces")
+        try:
+            system = self._answer(uuid, "guest-get-osinfo")
+        except AgentUnavailable:
+            # Agents of old know no such command.
+            system = None
+        return GuestInfo(_system(system), tuple(_addresses(interfaces)))
+
+    def _answer(self, uuid: str, name: str) -> Any:
+        return json.loads(self._command(uuid, name, {}, PING_LIMIT, TOLD_LIMIT)).get("return")
+
+    def _command(self, uuid: str, name: str, arguments: dict[str, str], seconds: int, limit: float) -> str:
+        """Have libvirt send a command, wait `seconds` for its answer and return it; wait for libvirt until `limit`."""
 
         command = json.dumps({"execute": name, "arguments": arguments})
 
-        def work(connection: libvirt.virConnect) -> None:
+        def work(connection: libvirt.virConnect) -> str:
             try:
-                libvirt_qemu.qemuAgentCommand(connection.lookupByUUIDString(uuid), command, seconds, 0)
+                answer = libvirt_qemu.qemuAgentCommand(connection.lookupByUUIDString(uuid), command, seconds, 0)
+                return str(answer)
             except libvirt.libvirtError as error:
                 meaning = translated(error)
                 if isinstance(meaning, HostUnreachable | DomainNotFound):
@@ -69,7 +92,7 @@ class Agents:
         if not self._room.acquire(timeout=LIBVIRT_WAITS + REFUSAL_LIMIT):
             raise HypervisorError("too many guest agents are being asked at this moment")
         try:
-            self._line.submit(work).result(limit)
+            return self._line.submit(work).result(limit)
         except TimeoutError:
             # The call ends by itself soon.
             raise _NoAnswer(f"the guest agent did not answer within {limit:g} s") from None
@@ -77,6 +100,25 @@ class Agents:
 
 class _NoAnswer(AgentUnavailable):
     """The agent said nothing; to guest-shutdown, that is a yes."""
+
+
+def _system(told: Any) -> str:
+    """Return the operating system's name, fit to be shown, from the answer to guest-get-osinfo."""
+    names = [told.get(key) for key in ("pretty-name", "name", "kernel-release")] if isinstance(told, dict) else []
+    return str(next((name for name in names if name), ""))
+
+
+def _addresses(told: Any) -> Iterator[str]:
+    """Yield the addresses in the answer to guest-network-get-interfaces that others can reach the guest by.
+
+    What a guest says is not to be relied on: anything that is no address is left out.
+    """
+    for interface in told if isinstance(told, list) else ():
+        for each in interface.get("ip-addresses", ()):
+            with suppress(ValueError, KeyError, TypeError):
+                address = ip_address(each["ip-address"])
+                if not (address.is_loopback or address.is_link_local):
+                    yield str(address)
 
 
 def _hung_up(error: libvirt.libvirtError, command: str) -> bool:

@@ -7,6 +7,7 @@ could be hung, and uses the first.
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -19,6 +20,7 @@ import structlog
 
 from vms.domain.configuration import Part
 from vms.domain.run_options import AS_STORED, RunOptions
+from vms.domain.usage import Usage
 from vms.hypervisor import domain_xml, png
 from vms.hypervisor.base import (
     SCREEN_LIMIT,
@@ -26,6 +28,7 @@ from vms.hypervisor.base import (
     Capability,
     Domain,
     DomainEvent,
+    GuestInfo,
     HostInfo,
     HostUnreachable,
     HypervisorError,
@@ -33,7 +36,7 @@ from vms.hypervisor.base import (
     RunChanged,
     Watch,
 )
-from vms.hypervisor.libvirt_driver import events, look, removal, runs
+from vms.hypervisor.libvirt_driver import display, events, figures, look, removal, runs
 from vms.hypervisor.libvirt_driver.agent import Agents
 from vms.hypervisor.libvirt_driver.errors import translated, translating
 from vms.hypervisor.libvirt_driver.line import SlowLine
@@ -48,6 +51,8 @@ KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 3, 3
 MONITOR_LIMIT = 5.0
 #: How long looking through storage and removing a disk may take, in seconds. Shorter than a task may run.
 STORAGE_LIMIT = 25.0
+#: How long the figures of all guests may take, in seconds: two were seen with one that was booting.
+STATISTICS_LIMIT = 8.0
 #: Seconds a save may fail in before it counts as under way.
 SAVE_LIMIT = 2.0
 CLOSE_LIMIT = 2.0
@@ -126,6 +131,19 @@ class LibvirtHypervisor:
     def observe(self, uuid: str) -> Domain:
         with translating():
             return look.at_one(self._domain(uuid))
+
+    def usage(self) -> dict[str, Usage]:
+        return self._line.run(figures.of_all, STATISTICS_LIMIT)
+
+    def definition(self, uuid: str) -> str:
+        with translating():
+            # Without the flag SECURE, which would tell passwords.
+            return str(self._domain(uuid).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+
+    def guest(self, uuid: str) -> GuestInfo:
+        if self._type != "QEMU":
+            raise AgentUnavailable(f"guests of {self._type} have no agent")
+        return self._agents.told_by(uuid)
 
     def prepare(self, uuid: str, token: str, *, end_on_reset: bool) -> str:
         def work(connection: libvirt.virConnect) -> str:
@@ -250,6 +268,9 @@ class LibvirtHypervisor:
             return _as_png(b"".join(chunks))
 
         return self._line.run(work, SCREEN_LIMIT)
+
+    def display(self, uuid: str) -> socket.socket:
+        return self._line.run(lambda connection: display.connect(connection, self._uri, uuid), MONITOR_LIMIT)
 
     def watch(self, handler: Callable[[DomainEvent], None], lost: Callable[[str], None]) -> Watch:
         subscription = self._subscriptions.add(handler, lost)

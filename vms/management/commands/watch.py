@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from vms.checker import Checker
+from vms.onlookers import GlimpseTaker, Sampler
 from vms.watcher import Watcher
 
 
@@ -18,15 +19,18 @@ class Command(BaseCommand):
     help = "Hear what happens on the hosts: wake operations, keep the VMs' state true, test connections to new hosts."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run the watcher, and beside it what tests connections."""
-        watcher, checker = Watcher(), Checker()
+        """Run the watcher, and beside it what tests connections and what looks at the hosts for people."""
+        watcher, beside = Watcher(), (Checker(), Sampler(), GlimpseTaker())
 
         def stop(signum: int, frame: FrameType | None) -> None:
             watcher.stop()
-            checker.stop()
+            for each in beside:
+                each.stop()
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
-        checker.start()
+        for each in beside:
+            each.start()
         watcher.run()
-        checker.join()
+        for each in beside:
+            each.join()
