@@ -34,6 +34,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    # Before whatever looks at the address.
+    "vms.api.paths.PathMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "portal.static.StaticFilesMiddleware",
     "csp.middleware.CSPMiddleware",

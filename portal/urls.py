@@ -19,5 +19,6 @@ urlpatterns = [
     # Django admin's own would ask for no code.
     path("admin/login/", login.admin_login),
     path("admin/", admin.site.urls),
+    path("ovirt-engine/", include("vms.api.urls")),
     path("", include("vms.web.urls")),
 ]

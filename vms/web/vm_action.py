@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from vms import actions, labels, permissions, queries
 from vms.actions import Answer, Asked, Preview
+from vms.correlation import correlation_id
 from vms.domain.disks import Disk
 from vms.domain.errors import PolicyError
 from vms.domain.plan import PlanKind
@@ -23,7 +24,6 @@ from vms.models import PortalDefaults
 from vms.queries import VmRow
 from vms.web import answers, controls
 from vms.web.access import Request, needs
-from vms.web.correlation import correlation_id
 from vms.web.forms import ActionForm
 from vms.web.learned import learned_of
 from vms.web.selection import Selection, TooMany, selection

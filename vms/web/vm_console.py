@@ -10,8 +10,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_POST, require_safe
 
 from vms import actions, permissions, tickets
+from vms.correlation import correlation_id
 from vms.web.access import Request, needs
-from vms.web.correlation import correlation_id
 from vms.web.vm_frame import page_context, row_of
 
 

@@ -15,12 +15,12 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
 from vms import actions, labels, permissions
+from vms.correlation import correlation_id
 from vms.domain.errors import ConfigurationError, PolicyError
 from vms.domain.tags import TagError
 from vms.models import PortalDefaults, VirtualMachine
 from vms.web import answers
 from vms.web.access import Request, needs
-from vms.web.correlation import correlation_id
 from vms.web.edit_form import EditForm
 from vms.web.forms import DefaultsForm
 from vms.web.learned import learned_of, typed_delay

@@ -14,12 +14,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from vms import actions, labels, permissions, queries
+from vms.correlation import correlation_id
 from vms.domain.configuration import Part
 from vms.domain.power import Action
 from vms.queries import VmRow
 from vms.web import answers, controls
 from vms.web.access import Request, needs
-from vms.web.correlation import correlation_id
 from vms.web.vm_frame import page_context, row_of
 
 

@@ -15,13 +15,13 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from vms import actions, labels, permissions, queries
 from vms.actions import Preview
+from vms.correlation import correlation_id
 from vms.domain.errors import ConfigurationError
 from vms.domain.power import Action
 from vms.domain.run_options import AS_STORED
 from vms.queries import VmRow
 from vms.web import answers, controls
 from vms.web.access import Request, needs
-from vms.web.correlation import correlation_id
 from vms.web.run_once_form import RunOnceForm
 from vms.web.selection import selected_rows
 

@@ -1,0 +1,151 @@
+"""What every address of the API has in common: who asks, in which form, how faults are told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, ClassVar
+from uuid import UUID
+
+import structlog
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import Http404
+from django.utils import translation
+from rest_framework import exceptions
+from rest_framework.permissions import BasePermission, IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from vms import actions
+from vms.api.authentication import SCHEMES
+from vms.api.declare import Items, Resource, Tree, flag
+from vms.api.faults import Conflict, Fault, Forbidden, Incomplete, Invalid, NotFound
+from vms.api.forms import Document, JsonParser, JsonRenderer, Negotiation, TextXmlParser, XmlParser, XmlRenderer
+from vms.domain.errors import ConfigurationError, PolicyError
+
+log = structlog.get_logger(__name__)
+
+
+class Endpoint(APIView):
+    """One address.
+
+    Attributes:
+        resource: What it shows.
+    """
+
+    resource: ClassVar[Resource[Any]]
+    #: An action's faults are in an element of their own.
+    is_action = False
+
+    authentication_classes = SCHEMES
+    permission_classes: Sequence[type[BasePermission]] = (IsAuthenticated,)
+    parser_classes = (XmlParser, TextXmlParser, JsonParser)
+    renderer_classes = (XmlRenderer, JsonRenderer)
+    content_negotiation_class = Negotiation
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        """Answer a request, in English whatever the person's pages are in: programs compare the words."""
+        with translation.override("en"):
+            return super().dispatch(request, *args, **kwargs)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse clients of another version: what they would make of our answers is not what we say."""
+        super().initial(request, *args, **kwargs)
+        if request.headers.get("Version", "4").strip() != "4":
+            raise Invalid("This is version 4 of the API.")
+
+    def get_exception_handler(self) -> Any:
+        """Return what turns errors into faults."""
+        return self._told
+
+    def _told(self, error: Exception, _context: Any) -> Response:
+        if isinstance(error, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
+            return Response(None, HTTPStatus.UNAUTHORIZED, headers={"WWW-Authenticate": 'Basic realm="RESTAPI"'})
+        fault = fault_of(error)
+        tree: Tree = {"reason": fault.reason, "detail": fault.detail}
+        if self.is_action:
+            return Response(Document("action", {"fault": tree, "status": "failed"}), fault.status)
+        return Response(Document("fault", tree), fault.status)
+
+    # Answers.
+
+    def one(self, source: Any, status: int = HTTPStatus.OK) -> Response:
+        """Show one object."""
+        return Response(Document(self.resource.name, self.resource.show(source)), status)
+
+    def many(self, sources: Any) -> Response:
+        """Show many objects."""
+        return Response(Document(self.resource.plural, self.resource.show_all(sources)))
+
+    # Parameters.
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """Return a parameter of the address that is yes or no; without a value it is yes."""
+        if name not in self.request.query_params:
+            return default
+        return flag(self.request.query_params[name] or "true", name)
+
+    def whole(self, name: str) -> int | None:
+        """Return a parameter of the address that is a number from 0; None where it is missing or empty."""
+        text = self.request.query_params.get(name, "").strip()
+        if not text:
+            return None
+        if not text.isascii() or not text.isdigit() or len(text) > 18:
+            raise Invalid(f"{name} is a number from 0")
+        return int(text)
+
+
+class NothingHere(Endpoint):
+    """Every address that is none."""
+
+    permission_classes: Sequence[type[BasePermission]] = ()
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse."""
+        raise NotFound("There is nothing at this address.")
+
+
+def fault_of(error: Exception) -> Fault:
+    """Say in oVirt's words what went wrong. What nobody expected is logged, and told without its details."""
+    match error:
+        case Fault():
+            return error
+        case actions.ReasonRequired():
+            return Incomplete(f"[{error}]")
+        case actions.Refused():
+            return Conflict(str(error))
+        case PermissionDenied() | exceptions.PermissionDenied():
+            return Forbidden()
+        case Http404() | exceptions.NotFound():
+            return NotFound("There is no such object.")
+        case PolicyError() | ConfigurationError():
+            return Invalid(str(error))
+        case exceptions.APIException():
+            fault = Fault(str(error.detail))
+            fault.status = HTTPStatus(error.status_code)
+            return fault
+        case OperationalError() | InterfaceError():
+            fault = Fault("The database is away. Try again in a few seconds.")
+            fault.status = HTTPStatus.SERVICE_UNAVAILABLE
+            return fault
+    log.error("request failed", exc_info=error)
+    fault = Fault("Something went wrong in the portal. Its log says what.")
+    fault.status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return fault
+
+
+def as_uuid(text: str) -> UUID:
+    """Read an id.
+
+    Raises:
+        NotFound: It is none, so that there is no such object.
+    """
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound("There is no such object.") from None
+
+
+__all__ = ["Endpoint", "Items", "NothingHere", "as_uuid", "fault_of"]
