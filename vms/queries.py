@@ -60,6 +60,9 @@ _CLEAN = (Outcome.CLEAN_AGENT, Outcome.CLEAN_ACPI)
 #: The guest went down because it was asked to: in time, or after nobody waited for it any more.
 _CLEANLY_DOWN = Q(outcome__in=_CLEAN) | Q(brought_down__in=_CLEAN) | Q(outcome__in=(Outcome.GAVE_UP, Outcome.CANCELLED))
 
+#: Something waits for a VM's next cold start.
+PENDING = Q(pending_count__gt=0) | Q(change_waits=True)
+
 _SORT_KEYS = {
     "name": "name",
     "status": "status",
@@ -182,8 +185,7 @@ def vm_board(viewer: Actor, condition: Q, sort: str, page: str | int | None) -> 
     found = paginator.get_page(page)
     # Counted and ordered by an index alone; the rows of this page are all that is read of the table.
     listed = VirtualMachine.objects.filter(pk__in=cast("QuerySet[VirtualMachine]", found.object_list)).order_by(*order)
-    rows = _rows(listed.select_related("host").prefetch_related("tags"))
-    return VmBoard(found, rows, strip(viewer), counts["total"])
+    return VmBoard(found, rows_of(listed), strip(viewer), counts["total"])
 
 
 def match_count(viewer: Actor, condition: Q) -> int:
@@ -193,8 +195,7 @@ def match_count(viewer: Actor, condition: Q) -> int:
 
 def matching_rows(viewer: Actor, condition: Q, most: int) -> list[VmRow]:
     """Return the VMs that meet a condition with their newest operations, in the list's order; `most` at most."""
-    vms = shown_vms(viewer).filter(condition).select_related("host").prefetch_related("tags")
-    return _rows(vms[:most])
+    return rows_of(shown_vms(viewer).filter(condition)[:most])
 
 
 def strip(viewer: Actor) -> Strip:
@@ -221,7 +222,11 @@ def strip(viewer: Actor) -> Strip:
 
 def vm_rows(viewer: Actor, ids: Iterable[UUID]) -> list[VmRow]:
     """Return named VMs with their newest operations, in the list's order; unknown ones are left out."""
-    vms = shown_vms(viewer).filter(pk__in=list(ids))
+    return rows_of(shown_vms(viewer).filter(pk__in=list(ids)))
+
+
+def rows_of(vms: QuerySet[VirtualMachine]) -> list[VmRow]:
+    """Return some of `shown_vms` with their newest operations, in their order."""
     return _rows(vms.select_related("host").prefetch_related("tags"))
 
 

@@ -1,4 +1,4 @@
-"""`./dev bench list | streams | virsh`: see docs/benchmarks.md."""
+"""`./dev bench list | api | streams | virsh`: see docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ def main() -> int:
     pages = which.add_parser("list", help="the list of VMs: server time and queries")
     pages.add_argument("--vms", type=int, default=10_000, help="how many VMs (default 10,000)")
     pages.add_argument("--times", type=int, default=30, help="how often each page is asked for (default 30)")
+    api = which.add_parser("api", help="VMs over the REST API: server time and queries")
+    api.add_argument("--vms", type=int, default=1000, help="how many VMs (default 1000)")
+    api.add_argument("--times", type=int, default=30, help="how often each is asked for (default 30)")
     streams = which.add_parser("streams", help="many open pages, and changes many times a second")
     streams.add_argument("--streams", type=int, default=1000, help="how many pages are open (default 1000)")
     streams.add_argument("--rate", type=int, default=50, help="changes a second (default 50)")
@@ -29,12 +32,14 @@ def main() -> int:
     os.environ["PORTAL_LOG_LEVEL"] = "WARNING"
     django.setup()
     # What needs Django set up.
+    from tests.bench import api as over_api
     from tests.bench import pages as list_pages
     from tests.bench import streams as many_streams
     from tests.bench import virsh as by_virsh
 
     runs: dict[str, Callable[..., int]] = {
         "list": list_pages.run,
+        "api": over_api.run,
         "streams": many_streams.run,
         "virsh": by_virsh.run,
     }

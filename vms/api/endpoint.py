@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
 from uuid import UUID
@@ -22,6 +22,7 @@ from vms import actions
 from vms.api.authentication import SCHEMES
 from vms.api.declare import Items, Resource, Tree, flag
 from vms.api.faults import Conflict, Fault, Forbidden, Incomplete, Invalid, NotFound
+from vms.api.following import Batch, Link, inline, wanted
 from vms.api.forms import Document, JsonParser, JsonRenderer, Negotiation, TextXmlParser, XmlParser, XmlRenderer
 from vms.domain.errors import ConfigurationError, PolicyError
 
@@ -33,9 +34,11 @@ class Endpoint(APIView):
 
     Attributes:
         resource: What it shows.
+        links: Of what it shows, those that can be followed, by the names that clients follow them by.
     """
 
     resource: ClassVar[Resource[Any]]
+    links: ClassVar[Mapping[str, Link[Any]]] = {}
     #: An action's faults are in an element of their own.
     is_action = False
 
@@ -73,11 +76,17 @@ class Endpoint(APIView):
 
     def one(self, source: Any, status: int = HTTPStatus.OK) -> Response:
         """Show one object."""
-        return Response(Document(self.resource.name, self.resource.show(source)), status)
+        return Response(Document(self.resource.name, self._all([source]).values[0]), status)
 
-    def many(self, sources: Any) -> Response:
+    def many(self, sources: Iterable[Any]) -> Response:
         """Show many objects."""
-        return Response(Document(self.resource.plural, self.resource.show_all(sources)))
+        return Response(Document(self.resource.plural, self._all(list(sources))))
+
+    def _all(self, sources: Sequence[Any]) -> Items:
+        shown = self.resource.show_all(sources)
+        follow = wanted(self.request.query_params.get("follow", ""))
+        inline(self.request.user, Batch(self.resource, self.links, sources, shown.values), follow)
+        return shown
 
     # Parameters.
 

@@ -24,6 +24,8 @@ _ATTRIBUTES = ("href", "id", "rel")
 _INDENT = "    "
 #: No request nests deeper than a few.
 _DEEPEST = 32
+#: What is written as it is, in an element and in an attribute: what most ids, addresses and names are made of.
+_AS_IT_IS = re.compile("[ !#-%'-;=?-~]*").fullmatch
 #: What XML 1.0 cannot say at all.
 _UNSAYABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -38,6 +40,9 @@ def write(name: str, value: Tree | Items) -> bytes:
 def _write(lines: list[str], name: str, value: Any, indent: str) -> None:
     if isinstance(value, dict):
         _write_tree(lines, name, value, indent)
+    elif isinstance(value, list):
+        for one in value:
+            _write(lines, name, one, indent)
     elif isinstance(value, Items):
         if not value.values:
             lines.append(f"{indent}<{name}/>")
@@ -46,21 +51,25 @@ def _write(lines: list[str], name: str, value: Any, indent: str) -> None:
         for one in value.values:
             _write(lines, value.member, one, indent + _INDENT)
         lines.append(f"{indent}</{name}>")
-    elif isinstance(value, list):
-        for one in value:
-            _write(lines, name, one, indent)
     else:
         # The long form also when it is empty: clients read the short one as unset.
         lines.append(f"{indent}<{name}>{_text(value)}</{name}>")
 
 
 def _write_tree(lines: list[str], name: str, tree: Tree, indent: str) -> None:
-    attributes = "".join(f' {key}="{_attribute(tree[key])}"' for key in _ATTRIBUTES if key in tree)
-    start, before = f"{indent}<{name}{attributes}", len(lines)
+    start, before, inner = f"{indent}<{name}", len(lines), indent + _INDENT
+    for key in _ATTRIBUTES:
+        if key in tree:
+            start += f' {key}="{_attribute(tree[key])}"'
     lines.append(start + ">")
     for key, value in tree.items():
-        if key not in _ATTRIBUTES:
-            _write(lines, key, value, indent + _INDENT)
+        if key in _ATTRIBUTES:
+            continue
+        # Said here, too, because a list of VMs is tens of thousands of such lines.
+        if isinstance(value, str) and _AS_IT_IS(value):
+            lines.append(f"{inner}<{key}>{value}</{key}>")
+        else:
+            _write(lines, key, value, inner)
     if len(lines) == before + 1:
         lines[before] = start + "/>"
     else:
@@ -78,6 +87,8 @@ def _text(value: str | bool | int | datetime) -> str:
 
 
 def _attribute(value: str) -> str:
+    if _AS_IT_IS(value):
+        return value
     return escape(_UNSAYABLE.sub("\ufffd", value), {'"': "&quot;", "\n": "&#10;", "\t": "&#9;", "\r": "&#13;"})
 
 

@@ -11,7 +11,7 @@ from django.http import QueryDict
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 
-from vms import labels
+from vms import labels, queries
 from vms.domain import search
 from vms.domain.power import VmStatus
 from vms.models import VirtualMachine
@@ -133,11 +133,10 @@ def _matches(column: str, pattern: str) -> Q:
 
 
 def _pending(value: str) -> Q:
-    waits = Q(pending_count__gt=0) | Q(change_waits=True)
     if value.lower() in ("yes", _("yes")):
-        return waits
+        return queries.PENDING
     if value.lower() in ("no", _("no")):
-        return ~waits
+        return ~queries.PENDING
     raise FilterError(_("“pending=” is either pending=yes or pending=no."))
 
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from vms import actions, queries
+from vms.api import search_fields
+from vms.api.collections import Collection
 from vms.api.declare import Kind, Scalar, Tree, read, reference
 from vms.api.endpoint import Endpoint, as_uuid
 from vms.api.faults import NotFound
+from vms.api.following import Link
 from vms.api.forms import Document
+from vms.api.resources.tag import TAG
 from vms.api.resources.vm import VM, Shown
 from vms.correlation import correlation_id
 from vms.domain.policy import MAX_DELAY
@@ -22,6 +27,7 @@ from vms.queries import VmRow
 
 class _Vms(Endpoint):
     resource = VM
+    links = {"tags": Link(TAG, lambda _viewer, vms: [it.vm.tags.all() for it in vms])}
 
     def show(self, rows: Sequence[VmRow]) -> list[Shown]:
         defaults = PortalDefaults.load().setting
@@ -35,13 +41,18 @@ class _Vms(Endpoint):
             raise NotFound("There is no such VM.") from None
 
 
-class VmCollection(_Vms):
+class VmCollection(_Vms, Collection):
     """All VMs that somebody may see."""
 
-    def get(self, request: Request) -> Response:
-        """List them."""
-        vms = queries.shown_vms(request.user)
-        return self.many(self.show(queries.vm_rows(request.user, vms.values_list("pk", flat=True))))
+    searched = search_fields.VMS
+
+    def rows(self) -> QuerySet[VirtualMachine]:
+        """Return them by name."""
+        return queries.shown_vms(self.request.user)
+
+    def shown(self, rows: QuerySet[VirtualMachine]) -> list[Shown]:
+        """Return them with all that is shown of them."""
+        return self.show(queries.rows_of(rows))
 
 
 class SingleVm(_Vms):
