@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 
 from structlog.contextvars import bind_contextvars, get_contextvars
 
 _LONGEST = 36
+_UNFIT = re.compile(r"[^0-9A-Za-z_-]")
 
 
 def correlation_id() -> str:
@@ -16,3 +18,10 @@ def correlation_id() -> str:
         found = str(uuid.uuid4())
     bind_contextvars(correlation_id=found)
     return found
+
+
+def adopt(chosen: str) -> str:
+    """Take the id that a client has chosen, without what no id has in it; the request's own where nothing is left."""
+    if fit := _UNFIT.sub("", chosen)[:_LONGEST]:
+        bind_contextvars(request_id=fit)
+    return correlation_id()

@@ -289,6 +289,7 @@ OPTION: dict[Option, Promise] = {
     Option.RESTART_INSIDE: _("Restart inside the guest"),
     Option.APPLY_ON_GUEST_REBOOT: _("Apply changes when the guest restarts itself"),
     Option.STATELESS: _("Stateless"),
+    Option.DELETE_PROTECTED: _("Delete protection"),
 }
 
 #: What each option does.
@@ -304,6 +305,7 @@ OPTION_EFFECT: dict[Option, Promise] = {
     Option.STATELESS: _(
         "From the next start on, what a run writes to its disks is dropped when it ends, also by a reboot."
     ),
+    Option.DELETE_PROTECTED: _("The VM cannot be removed until this is taken off."),
 }
 
 PART: dict[Part, Promise] = {

@@ -99,6 +99,11 @@ class VmRow:
         return self.vm.pending_with(self.waiting)
 
     @property
+    def current(self) -> Configuration:
+        """What its run uses; what the next start will use, where nothing runs."""
+        return self.vm.running_with(self.waiting) or self.upcoming
+
+    @property
     def upcoming(self) -> Configuration:
         """What the next cold start will use."""
         return self.vm.upcoming(self.waiting)

@@ -78,6 +78,13 @@ def test_a_vm_with_an_operation_in_flight_allows_what_the_footnotes_say(status: 
         assert resolve(action, status, other) == expected(CELLS[status, action], action, other), other
 
 
+def test_a_protected_vm_is_not_removed_but_one_that_is_gone_is_taken_off_the_list() -> None:
+    assert resolve(Action.REMOVE, VmStatus.DOWN, None, protected=True) == Verdict(Refusal.PROTECTED)
+    assert resolve(Action.REMOVE, VmStatus.UP, None, protected=True) == Verdict(Refusal.STATUS)
+    assert resolve(Action.REMOVE, VmStatus.GONE, None, protected=True).allowed
+    assert resolve(Action.RUN, VmStatus.DOWN, None, protected=True).allowed
+
+
 def test_a_vm_that_is_being_launched_is_shut_down_only_when_nothing_is_in_flight() -> None:
     assert resolve(Action.SHUT_DOWN, VmStatus.WAIT_FOR_LAUNCH, None).allowed
     verdict = resolve(Action.SHUT_DOWN, VmStatus.WAIT_FOR_LAUNCH, InFlight(Action.RUN, only_waits_for_up=True))

@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
 
+from tests.support.forms import fill
 from tests.support.scene import LogIn, MakeVm
 from vms.domain.disks import Disk, Kept
 from vms.domain.operation import Outcome, Stage
@@ -133,3 +134,19 @@ def test_remove_stands_last_and_apart_in_the_menu(log_in: LogIn, admin: User, do
     assert 'id="vm_menu_remove"' in menu[last:]
     assert menu[last:].count('role="menuitem"') == 1
     assert "portal-menu__danger" in menu[last:]
+
+
+def test_one_that_is_protected_is_left_alone_and_the_dialog_says_so(
+    log_in: LogIn, admin: User, down: VirtualMachine
+) -> None:
+    client = log_in(admin, htmx=True)
+    edit = reverse("vm_edit", args=[down.pk])
+    assert client.post(edit, fill(client.get(edit), delete_protected=True)).status_code == 200
+    assert (
+        "Cannot remove legacy: its delete protection is on."
+        in client.get(REMOVE, {"vm": str(down.pk)}).content.decode()
+    )
+    assert client.post(REMOVE, {"vm": str(down.pk)}).status_code == 409
+    assert not Operation.objects.exists()
+    client.post(edit, fill(client.get(edit), delete_protected=False))
+    assert client.post(REMOVE, {"vm": str(down.pk)}).status_code == 200

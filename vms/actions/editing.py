@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypedDict
 
+from vms import permissions
 from vms.actions.common import Actor
 from vms.actions.configuring import configure
 from vms.actions.policy import set_options, set_policy
@@ -44,6 +45,7 @@ def edit(
         TagError: Words that cannot be tags.
         Refused: The VM's status does not allow its configuration to be changed.
     """
+    permissions.require(permissions.may_change(actor, vm))
     with sync.locked(vm.pk) as locked:
         if setting:
             set_policy(actor, locked, replace(locked.policy_setting, **setting))

@@ -21,6 +21,8 @@ def refusal_text(action: Action, vm: VirtualMachine, verdict: Verdict, active: O
     if verdict.refusal is Refusal.STATELESS:
         sentence = _("Cannot suspend %(vm)s: its disks are stateless, so that its memory cannot be saved.")
         return sentence % {"vm": vm.name}
+    if verdict.refusal is Refusal.PROTECTED:
+        return _("Cannot remove %(vm)s: its delete protection is on.") % {"vm": vm.name}
     return _("Cannot %(action)s %(vm)s because it is %(status)s.") % {
         "action": labels.ACTION_WITHIN[action],
         "vm": vm.name,
@@ -55,4 +57,11 @@ def verdict_for(action: Action, vm: VirtualMachine, active: Operation | None) ->
     """Say whether an action would be accepted on a VM that `active` is running on."""
     running = in_flight(Action(active.action), Stage(active.stage)) if active is not None else None
     asleep = vm.domain_state == DomainState.SLEEPING
-    return resolve(action, VmStatus(vm.status), running, asleep=asleep, stateless=vm.run_stateless)
+    return resolve(
+        action,
+        VmStatus(vm.status),
+        running,
+        asleep=asleep,
+        stateless=vm.run_stateless,
+        protected=vm.delete_protected,
+    )

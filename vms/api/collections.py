@@ -33,7 +33,7 @@ class Collection(Endpoint):
         """Return all that the person may see, in the order in which they are listed: a QuerySet or a sequence."""
         raise NotImplementedError
 
-    def shown(self, rows: Any) -> Any:
+    def sources(self, rows: Any) -> Any:
         """Return the objects that are shown of rows, by a constant number of queries."""
         return rows
 
@@ -43,7 +43,7 @@ class Collection(Endpoint):
         if self.counter and (last := self.whole("from")) is not None:
             rows = rows.filter(**{f"{self.counter}__gt": last})
         found, page = self._found(rows)
-        return self.many(self.shown(found[self._cut(page)]))
+        return self.many(self.sources(found[self._cut(page)]))
 
     def _found(self, rows: Any) -> tuple[Any, int | None]:
         """Return those that are searched for, in the order that is wanted, and the number of the page that is."""

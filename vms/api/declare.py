@@ -20,6 +20,8 @@ from vms.api.faults import Invalid
 
 #: All of the API's addresses begin with it; every href is such a path.
 BASE = "/ovirt-engine/api"
+#: No request nests deeper than a few elements.
+DEEPEST = 32
 
 T = TypeVar("T")
 Tree = dict[str, Any]
@@ -276,7 +278,7 @@ def read(members: Sequence[Member], sent: Any, where: str) -> Tree:
     return {
         member.name: member.read(sent[member.name], f"{where}.{member.name}")
         for member in members
-        if member.written and member.name in sent
+        if member.written and sent.get(member.name) is not None
     }
 
 

@@ -18,15 +18,21 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from vms import actions
+from vms import actions, labels
 from vms.api.authentication import SCHEMES
-from vms.api.declare import Items, Resource, Tree, flag
+from vms.api.declare import Items, Resource, Tree, flag, reference
 from vms.api.faults import Conflict, Fault, Forbidden, Incomplete, Invalid, NotFound
 from vms.api.following import Batch, Link, inline, wanted
 from vms.api.forms import Document, JsonParser, JsonRenderer, Negotiation, TextXmlParser, XmlParser, XmlRenderer
+from vms.correlation import adopt, correlation_id
 from vms.domain.errors import ConfigurationError, PolicyError
 
 log = structlog.get_logger(__name__)
+
+#: A client may choose in it what its request, the job, and all events of both are found by.
+CORRELATION_HEADER = "Correlation-Id"
+#: Where a page's sentence speaks of its form.
+_POLICY_ERROR = {"zero_needs_force": "0 seconds means no wait at all, which is only possible with force."}
 
 
 class Endpoint(APIView):
@@ -41,6 +47,8 @@ class Endpoint(APIView):
     links: ClassVar[Mapping[str, Link[Any]]] = {}
     #: An action's faults are in an element of their own.
     is_action = False
+    #: The client has chosen the request's id, in its header or address.
+    has_chosen_id = False
 
     authentication_classes = SCHEMES
     permission_classes: Sequence[type[BasePermission]] = (IsAuthenticated,)
@@ -50,8 +58,13 @@ class Endpoint(APIView):
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Answer a request, in English whatever the person's pages are in: programs compare the words."""
+        chosen = request.headers.get(CORRELATION_HEADER) or request.GET.get("correlation_id", "")
+        self.has_chosen_id = bool(chosen)
+        adopt(chosen)
         with translation.override("en"):
-            return super().dispatch(request, *args, **kwargs)
+            response = super().dispatch(request, *args, **kwargs)
+        response[CORRELATION_HEADER] = correlation_id()
+        return response
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse clients of another version: what they would make of our answers is not what we say."""
@@ -69,7 +82,8 @@ class Endpoint(APIView):
         fault = fault_of(error)
         tree: Tree = {"reason": fault.reason, "detail": fault.detail}
         if self.is_action:
-            return Response(Document("action", {"fault": tree, "status": "failed"}), fault.status)
+            in_the_way = {} if fault.job is None else {"job": reference("jobs", fault.job)}
+            return Response(Document("action", {**in_the_way, "fault": tree, "status": "failed"}), fault.status)
         return Response(Document("fault", tree), fault.status)
 
     # Answers.
@@ -124,13 +138,15 @@ def fault_of(error: Exception) -> Fault:
         case actions.ReasonRequired():
             return Incomplete(f"[{error}]")
         case actions.Refused():
-            return Conflict(str(error))
+            return Conflict(str(error), job=error.operation.pk if error.operation else None)
         case PermissionDenied() | exceptions.PermissionDenied():
             return Forbidden()
         case Http404() | exceptions.NotFound():
             return NotFound("There is no such object.")
-        case PolicyError() | ConfigurationError():
-            return Invalid(str(error))
+        case PolicyError():
+            return Invalid(f"{error.field}: {_POLICY_ERROR.get(error.code) or labels.POLICY_ERROR[error.code]}")
+        case ConfigurationError():
+            return Invalid(f"{error.part}: {labels.CONFIGURATION_ERROR[error.code]}")
         case exceptions.APIException():
             fault = Fault(str(error.detail))
             fault.status = HTTPStatus(error.status_code)

@@ -20,10 +20,12 @@ class Fault(Exception):
     Attributes:
         detail: A sentence for people, in brackets where it is about what was asked for.
         reason: A short one for programs.
+        job: Id of the operation that is in the way, if one is.
     """
 
     status = HTTPStatus.BAD_REQUEST
     reason = OPERATION_FAILED
+    job: object | None = None
 
     def __init__(self, detail: str = "", *, reason: str | None = None) -> None:
         super().__init__(detail)
@@ -65,8 +67,9 @@ class Conflict(Fault):
 
     status = HTTPStatus.CONFLICT
 
-    def __init__(self, detail: str) -> None:
-        super().__init__(f"[{detail}]")
+    def __init__(self, detail: str, *, job: object | None = None) -> None:
+        super().__init__(f"[{detail}]" if job is None else f"[{detail} Job {job}.]")
+        self.job = job
 
 
 class TooLarge(Fault):

@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from vms.api.declare import Items, Tree
+from vms.api.declare import DEEPEST, Items, Tree
 from vms.api.faults import Invalid
 
 MEDIA_TYPE = "application/json"
@@ -43,4 +43,12 @@ def read(body: bytes) -> Any:
         raise Invalid(f"The body is not JSON: {error}") from None
     if not isinstance(tree, dict):
         raise Invalid("The body is not a JSON object.")
+    _check_depth(tree, 1)
     return tree
+
+
+def _check_depth(value: Any, depth: int) -> None:
+    if depth > DEEPEST:
+        raise Invalid(f"The body is nested deeper than {DEEPEST} levels.")
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _check_depth(inner, depth + 1)

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 
 from lxml import etree
 
-from vms.api.declare import Items, Tree
+from vms.api.declare import DEEPEST, Items, Tree
 from vms.api.faults import Invalid
 
 MEDIA_TYPE = "application/xml"
@@ -22,8 +22,6 @@ MEDIA_TYPE = "application/xml"
 #: Everything else is an element.
 _ATTRIBUTES = ("href", "id", "rel")
 _INDENT = "    "
-#: No request nests deeper than a few.
-_DEEPEST = 32
 #: What is written as it is, in an element and in an attribute: what most ids, addresses and names are made of.
 _AS_IT_IS = re.compile("[ !#-%'-;=?-~]*").fullmatch
 #: What XML 1.0 cannot say at all.
@@ -111,8 +109,8 @@ def read(body: bytes) -> Any:
 
 
 def _read(element: etree._Element, depth: int) -> Any:
-    if depth > _DEEPEST:
-        raise Invalid(f"The body is nested deeper than {_DEEPEST} elements.")
+    if depth > DEEPEST:
+        raise Invalid(f"The body is nested deeper than {DEEPEST} elements.")
     tree: dict[str, Any] = {str(key): str(value) for key, value in element.items()}
     for child in element:
         if not isinstance(child.tag, str):

@@ -57,6 +57,8 @@ class Option(StrEnum):
     """While changes wait, a restart from inside the guest becomes a cold start."""
     STATELESS = "stateless"
     """What a run writes to its disks is dropped when it ends."""
+    DELETE_PROTECTED = "delete_protected"
+    """The VM cannot be removed from its host."""
 
 
 #: What the portal starts with; an Administrator can change it in the portal.

@@ -130,6 +130,8 @@ class Refusal(StrEnum):
     """Another operation is running on the VM."""
     STATELESS = "stateless"
     """The run's disks are stateless, so that its memory cannot be saved."""
+    PROTECTED = "protected"
+    """It is protected against removal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +166,20 @@ class Verdict:
 
 
 def resolve(
-    action: Action, status: VmStatus, in_flight: InFlight | None, *, asleep: bool = False, stateless: bool = False
+    action: Action,
+    status: VmStatus,
+    in_flight: InFlight | None,
+    *,
+    asleep: bool = False,
+    stateless: bool = False,
+    protected: bool = False,
 ) -> Verdict:
     """Say whether `action` may be accepted on a VM in `status` with the operation `in_flight` active on it.
 
     Args:
         asleep: The guest has put itself to sleep. It counts as up, and besides may be woken.
         stateless: What the run writes to its disks is dropped when it ends.
+        protected: The VM is not to be removed from its host; one that is gone from there is only taken off the list.
 
     Source: behaviour specification, "Which action is allowed in which status". A power-off that is itself in flight
     is not superseded by another one: the second would do nothing the first does not.
@@ -182,6 +191,8 @@ def resolve(
         return Verdict(Refusal.STATUS)
     if action is Action.SUSPEND and stateless:
         return Verdict(Refusal.STATELESS)
+    if action is Action.REMOVE and protected and status is not VmStatus.GONE:
+        return Verdict(Refusal.PROTECTED)
     if in_flight is None:
         return Verdict()
     if rule is Rule.SUPERSEDES and in_flight.action is not action:

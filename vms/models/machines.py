@@ -63,6 +63,9 @@ class VirtualMachine(models.Model):
     stateless = models.BooleanField(
         _("stateless"), default=False, help_text=_("What a run writes to its disks is dropped when it ends.")
     )
+    delete_protected = models.BooleanField(
+        _("delete protection"), default=False, help_text=_("The VM cannot be removed until this is taken off.")
+    )
 
     # The last look at the domain; written by vms.engine.sync only.
     status = models.CharField(
@@ -89,6 +92,8 @@ class VirtualMachine(models.Model):
     #: Its disks by the stored definition, as vms.domain.disks writes them.
     disks = models.JSONField(default=list, editable=False)
 
+    #: When the portal learned of it: no host tells when a domain was made.
+    first_seen_at = models.DateTimeField(default=timezone.now, editable=False)
     #: When it was taken off the portal's list, after it was gone; its history is kept. Written by vms.engine.sync only.
     removed_at = models.DateTimeField(null=True, editable=False)
 
@@ -191,6 +196,18 @@ class VirtualMachine(models.Model):
             fields |= change.values | {part: running[part] for part in change.reverts if part in running}
         return Configuration.of(fields)
 
+    def running_with(self, waiting: Sequence[ConfigurationChange]) -> Configuration | None:
+        """What its run was started with, and the description that waits for its host; None where nothing runs.
+
+        The host gives a description to the running VM, too: it needs no cold start.
+        """
+        if self.running_configuration is None:
+            return None
+        running = Configuration.of(self.running_configuration)
+        if any(Part.DESCRIPTION in change.values for change in waiting):
+            running = replace(running, description=self.upcoming(waiting).description)
+        return running
+
     @property
     def pending(self) -> tuple[Change, ...]:
         """What the next cold start will change."""
@@ -202,11 +219,7 @@ class VirtualMachine(models.Model):
             not waiting and self.running_configuration == self.stored_configuration
         ):
             return ()
-        running, upcoming = Configuration.of(self.running_configuration), self.upcoming(waiting)
-        if any(Part.DESCRIPTION in change.values for change in waiting):
-            # The host gives it to the running VM too: it needs no cold start.
-            running = replace(running, description=upcoming.description)
-        return pending(running, upcoming)
+        return pending(self.running_with(waiting), self.upcoming(waiting))
 
     @property
     def seen(self) -> Observation:

@@ -43,6 +43,7 @@ class EditForm(VmPolicyForm, ConfigurationForm):
     restart_inside = forms.BooleanField(required=False)
     apply_on_guest_reboot = forms.BooleanField(required=False)
     stateless = forms.BooleanField(required=False)
+    delete_protected = forms.BooleanField(required=False)
     #: As they stand in the dialog, so that the summary of errors names them in the same order.
     field_order = [
         Part.DESCRIPTION,

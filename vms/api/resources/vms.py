@@ -1,9 +1,8 @@
-"""The addresses of VMs: looking at them, and having something done to one. Source: REST contract, 3 and 5."""
+"""The addresses of VMs: looking at them, changing and removing one. Source: REST contract, 3 and 5.1."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from django.db.models import QuerySet
 from rest_framework.request import Request
@@ -12,122 +11,61 @@ from rest_framework.response import Response
 from vms import actions, queries
 from vms.api import search_fields
 from vms.api.collections import Collection
-from vms.api.declare import Kind, Scalar, Tree, read, reference
-from vms.api.endpoint import Endpoint, as_uuid
-from vms.api.faults import NotFound
-from vms.api.following import Link
-from vms.api.forms import Document
-from vms.api.resources.tag import TAG
-from vms.api.resources.vm import VM, Shown
+from vms.api.resources.vm import Shown
+from vms.api.resources.vm_endpoint import VmEndpoint, Wish
+from vms.api.resources.vm_writing import edit_of
 from vms.correlation import correlation_id
-from vms.domain.policy import MAX_DELAY
-from vms.models import Operation, PortalDefaults, VirtualMachine
-from vms.queries import VmRow
+from vms.domain.power import Action
+from vms.models import VirtualMachine
 
 
-class _Vms(Endpoint):
-    resource = VM
-    links = {"tags": Link(TAG, lambda _viewer, vms: [it.vm.tags.all() for it in vms])}
-
-    def show(self, rows: Sequence[VmRow]) -> list[Shown]:
-        defaults = PortalDefaults.load().setting
-        next_run = self.flag("next_run")
-        return [Shown(row, defaults, next_run) for row in rows]
-
-    def row(self, vm_id: str) -> VmRow:
-        try:
-            return queries.vm_row(self.request.user, as_uuid(vm_id))
-        except VirtualMachine.DoesNotExist:
-            raise NotFound("There is no such VM.") from None
-
-
-class VmCollection(_Vms, Collection):
+class VmCollection(VmEndpoint, Collection):
     """All VMs that somebody may see."""
 
     searched = search_fields.VMS
 
     def rows(self) -> QuerySet[VirtualMachine]:
         """Return them by name."""
-        return queries.shown_vms(self.request.user)
+        return self.vms()
 
-    def shown(self, rows: QuerySet[VirtualMachine]) -> list[Shown]:
+    def sources(self, rows: Any) -> list[Shown]:
         """Return them with all that is shown of them."""
-        return self.show(queries.rows_of(rows))
+        return self.shown(queries.rows_of(rows), next_run=self.flag("next_run"))
 
 
-class SingleVm(_Vms):
+class SingleVm(VmEndpoint):
     """One VM."""
 
     def get(self, request: Request, vm_id: str) -> Response:
-        """Show it."""
-        return self.one(self.show([self.row(vm_id)])[0])
+        """Show it as it is, or as its next run will be."""
+        return self._show(vm_id, next_run=self.flag("next_run"))
 
+    def put(self, request: Request, vm_id: str) -> Response:
+        """Change what is sent, and show it as it is then.
 
-Verb = Callable[..., Operation]
+        What a run cannot take waits for the next cold start, whether or not the client says `next_run`.
+        """
+        row = self.row(vm_id)
+        (shown,) = self.shown([row])
+        edit = edit_of(request.data, shown)
+        actions.edit(
+            request.user,
+            row.vm,
+            setting=edit.setting,
+            options=edit.options,
+            values=edit.values,
+            correlation_id=correlation_id(),
+        )
+        return self._show(vm_id)
 
-#: What an action may say, besides what is ignored.
-_PARAMETERS: tuple[Scalar[None], ...] = (
-    Scalar("force", Kind.FLAG, lambda it: None, written=True),
-    Scalar("reboot", Kind.FLAG, lambda it: None, written=True),
-    Scalar("reason", Kind.TEXT, lambda it: None, written=True),
-    Scalar("graceful_delay", Kind.WHOLE, lambda it: None, written=True, limits=(0, MAX_DELAY)),
-)
+    def delete(self, request: Request, vm_id: str) -> Response:
+        """Remove it from its host. Its disks are kept, unless the client says in so many words that they are not."""
+        row = self.row(vm_id)
+        parameters = self.parameters()
+        keep = parameters.get("detach_only", True)
+        disks = () if keep else tuple(disk.source for disk in row.vm.disk_list if disk.may_go)
+        return self.asked(row, Wish(Action.REMOVE, disks=disks), parameters)
 
-
-class VmAction(_Vms):
-    """Something that is done to one VM; answered by where to look how far it is."""
-
-    is_action = True
-    #: The verb, and which of the parameters it takes, by the names that it takes them by.
-    verb: ClassVar[tuple[Verb, dict[str, str]]]
-
-    def post(self, request: Request, vm_id: str) -> Response:
-        """Have it done."""
-        vm = self.row(vm_id).vm
-        sent: Tree = read(_PARAMETERS, request.data, "action")
-        if (delay := self.whole("graceful_delay")) is not None:
-            sent["graceful_delay"] = delay
-        verb, takes = type(self).verb
-        options: dict[str, Any] = {takes[name]: value for name, value in sent.items() if name in takes}
-        operation = verb(request.user, vm, correlation_id=correlation_id(), **options)
-        return Response(Document("action", {"job": reference("jobs", operation.pk), "status": "complete"}))
-
-
-_REASON = {"reason": "reason"}
-_GRACEFUL = _REASON | {"force": "force", "graceful_delay": "delay"}
-
-
-class Start(VmAction):
-    """Run it."""
-
-    verb = actions.run, _REASON
-
-
-class Stop(VmAction):
-    """Power it off."""
-
-    verb = actions.power_off, _REASON
-
-
-class ShutDown(VmAction):
-    """Shut it down, subject to its policy."""
-
-    verb = actions.shut_down, _GRACEFUL | {"reboot": "reboot"}
-
-
-class Reboot(VmAction):
-    """Shut it down, then run it, subject to its policy."""
-
-    verb = actions.reboot, _GRACEFUL
-
-
-class PowerCycle(VmAction):
-    """The forced reboot: power it off, then run it."""
-
-    verb = actions.power_cycle, _REASON
-
-
-class Suspend(VmAction):
-    """Save its memory."""
-
-    verb = actions.suspend, _REASON
+    def _show(self, vm_id: str, *, next_run: bool = False) -> Response:
+        (shown,) = self.shown([self.row(vm_id)], next_run=next_run)
+        return self.one(shown)
