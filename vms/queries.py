@@ -230,9 +230,13 @@ def vm_rows(viewer: Actor, ids: Iterable[UUID]) -> list[VmRow]:
     return rows_of(shown_vms(viewer).filter(pk__in=list(ids)))
 
 
-def rows_of(vms: QuerySet[VirtualMachine]) -> list[VmRow]:
-    """Return some of `shown_vms` with their newest operations, in their order."""
-    return _rows(vms.select_related("host").prefetch_related("tags"))
+def rows_of(vms: QuerySet[VirtualMachine], operations: QuerySet[Operation] | None = None) -> list[VmRow]:
+    """Return some of `shown_vms` with their newest operations, in their order.
+
+    Args:
+        operations: All, with what is to be read of them; everything, unless told otherwise.
+    """
+    return _rows(vms.select_related("host").prefetch_related("tags"), operations)
 
 
 def vm_row(viewer: Actor, vm_id: UUID) -> VmRow:
@@ -438,11 +442,12 @@ def _running_bulks(viewer: Actor) -> list[BulkProgress]:
     ]
 
 
-def _rows(vms: Iterable[VirtualMachine] | QuerySet[VirtualMachine]) -> list[VmRow]:
+def _rows(vms: Iterable[VirtualMachine], operations: QuerySet[Operation] | None = None) -> list[VmRow]:
     listed = list(vms)
     newest = Operation.objects.filter(vm=OuterRef("pk")).order_by("-created_at").values("pk")[:1]
     wanted = VirtualMachine.objects.filter(pk__in=[vm.pk for vm in listed]).values(newest=Subquery(newest))
-    by_vm = {operation.vm_id: operation for operation in Operation.objects.filter(pk__in=wanted)}
+    operations = Operation.objects.all() if operations is None else operations
+    by_vm = {operation.vm_id: operation for operation in operations.filter(pk__in=wanted)}
     for vm in listed:
         if vm.pk in by_vm:
             by_vm[vm.pk].vm = vm  # so that nobody asks the database for it once a row

@@ -23,7 +23,8 @@ from vms.api.declare import Kind, Resource, Scalar
 from vms.api.following import Batch, Link, inline, wanted
 from vms.api.searching import Columns, Texts
 from vms.domain.api_search import SearchError, parse
-from vms.domain.power import VmStatus
+from vms.domain.operation import Outcome
+from vms.domain.power import Action, VmStatus
 from vms.engine.records import Code
 from vms.models import Assignment, Event, Host, Operation, Tag, VirtualMachine
 
@@ -288,13 +289,23 @@ def _vm_reference() -> Scalar[str]:
 
 @pytest.mark.parametrize("question", ["", "?follow=tags", "?search=tag%3Dprod*+and+host%3Dkvm1+sortby+status&max=100"])
 def test_a_list_takes_as_many_queries_however_long_it_is(
-    operator: User, make_vm: MakeVm, django_assert_num_queries: Any, question: str
+    operator: User,
+    make_vm: MakeVm,
+    make_operation: MakeOperation,
+    django_assert_num_queries: Any,
+    question: str,
 ) -> None:
     tag = Tag.objects.create(name="prod")
     client = APIClient()
     for count in (1, 12):
         for number in range(count):
-            make_vm(f"web{count}-{number}", **pending(memory=8 << 30)).tags.add(tag)
+            vm = make_vm(f"web{count}-{number}", **pending(memory=8 << 30))
+            vm.tags.add(tag)
+            make_operation(vm)
+            make_operation(
+                down := make_vm(f"db{count}-{number}", VmStatus.DOWN), Action.SHUT_DOWN, outcome=Outcome.CLEAN_ACPI
+            )
+            down.tags.add(tag)
         # Read anew, so that what they may do is, too.
         client.force_authenticate(User.objects.get(pk=operator.pk))
         with django_assert_num_queries(5):

@@ -56,9 +56,14 @@ def _write(lines: list[str], name: str, value: Any, indent: str) -> None:
 
 def _write_tree(lines: list[str], name: str, tree: Tree, indent: str) -> None:
     start, before, inner = f"{indent}<{name}", len(lines), indent + _INDENT
+    elements = len(tree)
     for key in _ATTRIBUTES:
         if key in tree:
             start += f' {key}="{_attribute(tree[key])}"'
+            elements -= 1
+    if not elements:
+        lines.append(start + "/>")
+        return
     lines.append(start + ">")
     for key, value in tree.items():
         if key in _ATTRIBUTES:

@@ -7,7 +7,7 @@ that is stored for the next, worked out each time.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
@@ -78,12 +78,13 @@ class Configuration:
 
     def as_json(self) -> dict[str, Any]:
         """Return it in the form that is stored, equal to what comes back from there."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        values = ((name, getattr(self, name)) for name in self.__dataclass_fields__)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values}
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Self:
         """Return what `as_json` made. Parts that a later version added have their default."""
-        known = {field.name for field in fields(cls)}
+        known = cls.__dataclass_fields__
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in stored.items() if name in known
         }
