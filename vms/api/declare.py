@@ -40,6 +40,8 @@ class Kind(StrEnum):
     FLAG = "flag"
     WHOLE = "whole"
     MOMENT = "moment"
+    NUMBER = "number"
+    """With a fraction; one in JSON, too, where every other scalar is text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +53,17 @@ class Scalar(Generic[T]):
         words: All that it can be, where it is one of some words.
         written: Clients may write it.
         limits: Smallest and largest, of a whole number.
+        longest: So many characters at most, of text.
     """
 
     name: str
     kind: Kind
-    show: Callable[[T], str | bool | int | datetime | None]
+    show: Callable[[T], str | bool | int | float | datetime | None]
     doc: str = ""
     words: tuple[str, ...] = ()
     written: bool = False
     limits: tuple[int, int] | None = None
+    longest: int | None = None
 
     def value(self, source: T) -> Any:
         """Return what it shows of an object."""
@@ -79,6 +83,8 @@ class Scalar(Generic[T]):
             case Kind.WHOLE:
                 return self._whole(sent, where)
         text = str(sent)
+        if self.longest is not None and len(text) > self.longest:
+            raise Invalid(f"{where} has at most {self.longest} characters")
         if self.words and text.lower() not in self.words:
             raise Invalid(f"{where} is one of {', '.join(self.words)}")
         return text.lower() if self.words else text
@@ -201,7 +207,7 @@ class Resource(Generic[T]):
     Attributes:
         name: Of one, as an element.
         plural: Of many.
-        path: Of the collection, below the API's base.
+        path: Of the collection, below the API's base; of what is below another object it depends on that.
         id_of: Its id. Opaque to clients.
         links: Names of the collections below one, which clients follow.
         actions: Names of what can be done to one.
@@ -209,7 +215,7 @@ class Resource(Generic[T]):
 
     name: str
     plural: str
-    path: str
+    path: str | Callable[[T], str]
     id_of: Callable[[T], object]
     members: tuple[Member, ...]
     links: tuple[str, ...] = ()
@@ -218,7 +224,8 @@ class Resource(Generic[T]):
 
     def href(self, source: T) -> str:
         """Return the address of one."""
-        return f"{BASE}/{self.path}/{self.id_of(source)}"
+        path = self.path if isinstance(self.path, str) else self.path(source)
+        return f"{BASE}/{path}/{self.id_of(source)}"
 
     def show(self, source: T) -> Tree:
         """Return what a client is shown of one."""

@@ -67,13 +67,15 @@ def _write_tree(lines: list[str], name: str, tree: Tree, indent: str) -> None:
         lines.append(f"{indent}</{name}>")
 
 
-def _text(value: str | bool | int | datetime) -> str:
+def _text(value: str | bool | float | datetime) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="milliseconds")
     if isinstance(value, int):
         return str(value)
+    if isinstance(value, float):
+        return f"{value:.15g}"
     return escape(_UNSAYABLE.sub("\ufffd", value))
 
 

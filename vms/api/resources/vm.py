@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vms.api.declare import Group, Kind, Many, Reference, Resource, Scalar
+from vms.api.ids import Row, id_of
 from vms.domain.configuration import Configuration
 from vms.domain.policy import MAX_DELAY, Policy, Setting, effective
 from vms.domain.power import VmStatus
@@ -98,7 +99,7 @@ VM: Resource[Shown] = Resource(
         Scalar("start_time", Kind.MOMENT, lambda it: it.vm.running_since),
         Scalar("stop_time", Kind.MOMENT, lambda it: it.vm.down_since),
         Reference("cluster", "clusters", lambda it: CLUSTER_ID, written=True),
-        Reference("host", "hosts", lambda it: it.vm.host_id if it.vm.running_since else None),
+        Reference("host", "hosts", lambda it: id_of(Row.HOST, it.vm.host_id) if it.vm.running_since else None),
         Reference("template", "templates", lambda it: BLANK_ID, written=True),
         Reference("original_template", "templates", lambda it: BLANK_ID),
         Scalar("next_run_configuration_exists", Kind.FLAG, lambda it: bool(it.row.changes)),
