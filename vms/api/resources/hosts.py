@@ -70,7 +70,7 @@ HOST: Resource[Host] = Resource(
             "spm",
             (
                 Scalar("priority", Kind.WHOLE, lambda host: 5),
-                Group("status", (Scalar("state", Kind.TEXT, lambda host: "none"),)),
+                Scalar("status", Kind.TEXT, lambda host: "none"),
             ),
         ),
     ),
