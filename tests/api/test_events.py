@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import User
 
-from tests.api.asking import asked, delete, get, get_json, names, post, reference
+from tests.api.asking import API, asked, delete, get, get_json, names, post, reference
 from tests.api.conftest import as_person
 from tests.support.scene import MakeVm, the_role
 from vms.engine.records import Code, record
@@ -123,6 +123,20 @@ def test_all_four_are_needed(admin: User, missing: str) -> None:
 )
 def test_what_cannot_be_is_refused(admin: User, wrong: str) -> None:
     assert post(as_person(admin), "/events", wrong, status=400).findtext("reason") == "Invalid value"
+    assert not ExternalEvent.objects.exists()
+
+
+@pytest.mark.parametrize("character", ["\\u0000", "\\ud800", "\\u000b"])
+def test_what_no_text_has_is_refused(admin: User, vm: VirtualMachine, character: str) -> None:
+    client = as_person(admin)
+    whole = '"origin": "backup", "severity": "normal", "custom_id": 7'
+    bodies = (
+        f'{{{whole}, "description": "a{character}"}}',
+        f'{{{whole}, "description": "a", "vm": {{"name": "{character}"}}}}',
+    )
+    for body in bodies:
+        answer = client.post(f"{API}/events", body, content_type="application/json")
+        assert (answer.status_code, b"no text has" in answer.content) == (400, True)
     assert not ExternalEvent.objects.exists()
 
 

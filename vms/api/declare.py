@@ -18,6 +18,9 @@ from typing import Any, Generic, TypeVar
 
 from vms.api.faults import Invalid
 
+#: What XML 1.0 cannot say at all; no database keeps all of it either.
+UNSAYABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
 #: All of the API's addresses begin with it; every href is such a path.
 BASE = "/ovirt-engine/api"
 
@@ -82,7 +85,7 @@ class Scalar(Generic[T]):
                 return flag(sent, where)
             case Kind.WHOLE:
                 return self._whole(sent, where)
-        text = str(sent)
+        text = sayable(str(sent), where)
         if self.longest is not None and len(text) > self.longest:
             raise Invalid(f"{where} has at most {self.longest} characters")
         if self.words and text.lower() not in self.words:
@@ -128,7 +131,7 @@ class Reference(Generic[T]):
         """
         if not isinstance(sent, dict) or not any(isinstance(sent.get(key), str) for key in ("id", "name")):
             raise Invalid(f"{where} wants an id or a name")
-        return {key: sent[key] for key in ("id", "name") if isinstance(sent.get(key), str)}
+        return {key: sayable(sent[key], where) for key in ("id", "name") if isinstance(sent.get(key), str)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +288,17 @@ def read(members: Sequence[Member], sent: Any, where: str) -> Tree:
         for member in members
         if member.written and member.name in sent
     }
+
+
+def sayable(text: str, where: str) -> str:
+    """Return a text that can be kept, and shown in both forms.
+
+    Raises:
+        Invalid: It has characters that cannot: half of a pair, or nul.
+    """
+    if UNSAYABLE.search(text):
+        raise Invalid(f"{where} has characters that no text has")
+    return text
 
 
 def flag(sent: Any, where: str) -> bool:

@@ -7,14 +7,13 @@ Source: REST contract, 4.1.
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import Any
 from xml.sax.saxutils import escape
 
 from lxml import etree
 
-from vms.api.declare import Items, Tree
+from vms.api.declare import UNSAYABLE, Items, Tree
 from vms.api.faults import Invalid
 
 MEDIA_TYPE = "application/xml"
@@ -24,8 +23,6 @@ _ATTRIBUTES = ("href", "id", "rel")
 _INDENT = "    "
 #: No request nests deeper than a few.
 _DEEPEST = 32
-#: What XML 1.0 cannot say at all.
-_UNSAYABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def write(name: str, value: Tree | Items) -> bytes:
@@ -76,11 +73,11 @@ def _text(value: str | bool | float | datetime) -> str:
         return str(value)
     if isinstance(value, float):
         return f"{value:.15g}"
-    return escape(_UNSAYABLE.sub("\ufffd", value))
+    return escape(UNSAYABLE.sub("\ufffd", value))
 
 
 def _attribute(value: str) -> str:
-    return escape(_UNSAYABLE.sub("\ufffd", value), {'"': "&quot;", "\n": "&#10;", "\t": "&#9;", "\r": "&#13;"})
+    return escape(UNSAYABLE.sub("\ufffd", value), {'"': "&quot;", "\n": "&#10;", "\t": "&#9;", "\r": "&#13;"})
 
 
 def read(body: bytes) -> Any:
