@@ -443,6 +443,7 @@ POLICY_ERROR: dict[str, Promise] = {
 
 TAG_ERROR: dict[str, Promise] = {
     "comma": _("A tag has no comma: commas stand between tags."),
+    "empty": _("A tag has a name."),
     "too_long": _("A tag has at most 50 characters."),
     "too_many": _("A virtual machine has at most 20 tags."),
     "gives_roles": _(

@@ -30,6 +30,11 @@ REMOVE_HOST = "vms.delete_host"
 ASSIGN = "vms.add_assignment"
 UNASSIGN = "vms.delete_assignment"
 VIEW_ASSIGNMENTS = "vms.view_assignment"
+ADD_EVENTS = "vms.add_event"
+DELETE_EVENTS = "vms.delete_event"
+ADD_TAG = "vms.add_tag"
+DELETE_TAG = "vms.delete_tag"
+VIEW_PEOPLE = "auth.view_user"
 REMOVE_SECOND_FACTOR = "vms.delete_secondfactor"
 
 #: The permission that each action needs. Resume is Run for a VM that still has its memory.
@@ -120,6 +125,36 @@ def may_view_operations(user: Actor, vm: VirtualMachine) -> bool:
 def may_view_events(user: Actor, vm: VirtualMachine) -> bool:
     """Say whether `user` may see what happened to `vm`."""
     return access_of(user).may(VIEW_EVENTS, vm)
+
+
+def may_add_events(user: Actor, vm: VirtualMachine | None = None) -> bool:
+    """Say whether `user` may have programs write into the records, of `vm` or of the portal."""
+    return _has(user, ADD_EVENTS) if vm is None else access_of(user).may(ADD_EVENTS, vm)
+
+
+def may_delete_events(user: Actor, vm: VirtualMachine | None = None) -> bool:
+    """Say whether `user` may have what programs wrote into the records of `vm`, or of the portal, listed no more."""
+    return _has(user, DELETE_EVENTS) if vm is None else access_of(user).may(DELETE_EVENTS, vm)
+
+
+def may_view_all_operations(user: Actor) -> bool:
+    """Say whether no operation is hidden from `user`."""
+    return not where(user, VIEW_OPERATIONS)
+
+
+def may_add_tag(user: Actor) -> bool:
+    """Say whether `user` may make a tag: editing a VM makes those that it bears, too."""
+    return _has(user, ADD_TAG) or somewhere(user, CHANGE)
+
+
+def may_delete_tag(user: Actor) -> bool:
+    """Say whether `user` may take a tag off all VMs and out of the portal."""
+    return _has(user, DELETE_TAG)
+
+
+def may_view_people(user: Actor) -> bool:
+    """Say whether `user` may see who else has an account; who may give roles may."""
+    return _has(user, VIEW_PEOPLE) or _has(user, ASSIGN)
 
 
 def may_assign(user: Actor, vm: VirtualMachine) -> bool:

@@ -26,7 +26,7 @@ from vms.domain.api_search import SearchError, parse
 from vms.domain.operation import Outcome
 from vms.domain.power import Action, VmStatus
 from vms.engine.records import Code
-from vms.models import Assignment, Event, Host, Operation, Tag, VirtualMachine
+from vms.models import Assignment, Event, Host, Tag, VirtualMachine
 
 pytestmark = pytest.mark.django_db
 
@@ -237,6 +237,18 @@ def test_they_are_inlined_in_a_single_vm_and_in_json_too(operator: User, fleet: 
     assert [tag["name"] for tag in shown["tags"]["tag"]] == ["prod", "prod-front"]
 
 
+def test_host_and_cluster_take_the_places_of_their_references(operator: User, fleet: list[VirtualMachine]) -> None:
+    vms = etree.fromstring(as_person(operator).get(f"{VMS}?follow=host,cluster").content)
+    told = {vm.findtext("name"): (vm.findtext("host/name"), vm.findtext("cluster/name")) for vm in vms}
+    assert told == {
+        "app 01": (None, "Default"),
+        "db[1]?": ("kvm1", "Default"),
+        "web0": ("kvm1", "Default"),
+        "web01": (None, "Default"),
+        "web_1": ("kvm1", "Default"),
+    }
+
+
 def _named(name: str, plural: str) -> Resource[str]:
     return Resource(
         name, plural, plural, id_of=lambda it: it, members=(Scalar("name", Kind.TEXT, lambda it: it.upper()),)
@@ -380,6 +392,20 @@ def test_events_are_searched_newest_first(events: list[int], search: str, found:
     assert _ids(search_fields.EVENTS, Event.objects.all(), search) == [events[place] for place in found]
 
 
+def test_events_over_the_api_begin_behind_the_last_one_that_is_known(operator: User, events: list[int]) -> None:
+    client = as_person(operator)
+
+    def ids(question: str) -> list[int]:
+        answer = client.get(f"/ovirt-engine/api/events{question}")
+        assert answer.status_code == 200, answer.content
+        return [int(event.get("id", "")) for event in etree.fromstring(answer.content)]
+
+    assert ids(f"?from={events[0]}") == [events[2], events[1]]
+    assert ids(f"?from={events[0]}&search=sortby+time+asc&max=1") == [events[1]]
+    assert ids("?max=1&search=severity%3Enormal+sortby+time+desc&case_sensitive=true&follow=") == [events[2]]
+    assert ids(f"?from={events[2]}") == []
+
+
 def test_events_of_a_day_and_of_a_minute(events: list[int]) -> None:
     at = timezone.localtime(Event.objects.get(pk=events[1]).at)
     rows = Event.objects.all()
@@ -414,13 +440,6 @@ def test_users_are_found_by_the_name_that_clients_write(operator: User, admin: U
     rows = User.objects.order_by("username")
     assert _ids(search_fields.USERS, rows, "usrname=ada@internal-authz") == [admin.pk]
     assert _ids(search_fields.USERS, rows, "usrname=*@internal sortby usrname desc") == [operator.pk, admin.pk]
-
-
-def test_jobs_are_found_by_their_correlation_id(vm: VirtualMachine, make_operation: MakeOperation) -> None:
-    operation = make_operation(vm, correlation_id="nightly-1")
-    rows = Operation.objects.all()
-    assert _ids(search_fields.JOBS, rows, "correlation_id=nightly-1") == [operation.pk]
-    assert _ids(search_fields.JOBS, rows, "correlation_id=nightly") == []
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from django.utils import timezone
 from tests.api.conftest import as_person
 from tests.api.wire import VMS, Wire
 from tests.support.scene import MakeOperation, MakeVm, configuration, pending
+from vms.api.ids import Row, id_of
 from vms.domain.operation import Outcome
 from vms.domain.power import Action, VmStatus
 from vms.models import ConfigurationChange, Host, VirtualMachine
@@ -191,7 +192,7 @@ def test_times_and_the_host_are_told_of_what_runs(viewer: User, make_vm: MakeVm,
     wire = Wire(viewer)
     shown = wire.get(running)
     assert shown.text("start_time") == since.isoformat(timespec="milliseconds")
-    assert (shown.ref("host"), shown.text("stop_time")) == (str(host.pk), None)
+    assert (shown.ref("host"), shown.text("stop_time")) == (str(id_of(Row.HOST, host.pk)), None)
     shown = wire.get(down)
     assert shown.text("stop_time") == since.isoformat(timespec="milliseconds")
     assert (shown.ref("host"), shown.text("start_time")) == (None, None)

@@ -23,6 +23,15 @@ from vms.actions.common import ReasonRequired, Refused
 from vms.actions.configuring import configure, revert, waiting_changes
 from vms.actions.console import console_refusal, console_ticket
 from vms.actions.editing import SettingChange, edit
+from vms.actions.external import (
+    add_event,
+    begin_job,
+    begin_step,
+    clear_job,
+    end_job,
+    end_step,
+    withdraw_event,
+)
 from vms.actions.hosts import HostTaken, add_host, change_host, check_host, remove_host
 from vms.actions.looking import look
 from vms.actions.notices import subscribe
@@ -32,7 +41,7 @@ from vms.actions.roles import assign, check_assignment, give_role, take_role, un
 from vms.actions.second_factor import disable_second_factor, enable_second_factor, renew_recovery_codes
 from vms.actions.signing_in import TooSoon, code_is, end_other_sessions, needs_code, password_is, person_of
 from vms.actions.steering import cancel, extend, force_now
-from vms.actions.tags import check_tags, set_tags
+from vms.actions.tags import add_tag, check_tags, put_tag, remove_tag, set_tags, take_tag
 from vms.actions.verdicts import refusal_text, verdict_for
 
 __all__ = [
@@ -44,14 +53,19 @@ __all__ = [
     "Refused",
     "SettingChange",
     "TooSoon",
+    "add_event",
     "add_host",
+    "add_tag",
     "assign",
+    "begin_job",
+    "begin_step",
     "cancel",
     "cancel_queued",
     "change_host",
     "check_assignment",
     "check_host",
     "check_tags",
+    "clear_job",
     "code_is",
     "configure",
     "console_refusal",
@@ -60,7 +74,9 @@ __all__ = [
     "dismiss_hint",
     "edit",
     "enable_second_factor",
+    "end_job",
     "end_other_sessions",
+    "end_step",
     "extend",
     "force_now",
     "give_role",
@@ -72,10 +88,12 @@ __all__ = [
     "power_off",
     "preview",
     "previews",
+    "put_tag",
     "reboot",
     "refusal_text",
     "remove",
     "remove_host",
+    "remove_tag",
     "renew_recovery_codes",
     "request",
     "request_each",
@@ -95,7 +113,9 @@ __all__ = [
     "subscribe",
     "suspend",
     "take_role",
+    "take_tag",
     "unassign",
     "verdict_for",
     "waiting_changes",
+    "withdraw_event",
 ]

@@ -1,13 +1,15 @@
-"""Putting tags on VMs."""
+"""Tags: putting them on VMs, making and removing them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from django.db import IntegrityError, transaction
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from vms import permissions
-from vms.actions.common import Actor
+from vms.actions.common import Actor, Refused
 from vms.domain import tags
 from vms.engine import changes, sync
 from vms.engine.records import Code, record
@@ -31,6 +33,65 @@ def set_tags(actor: Actor, vm: VirtualMachine, names: Iterable[str]) -> None:
             record(Code.VM_UPDATED, f"Tags of {locked.name} changed from {was} to {now}.", vm=locked, actor=actor)
             # Who has a role on a tag sees other VMs now.
             changes.tell(locked.pk, topics=[changes.VM_LIST])
+
+
+def put_tag(actor: Actor, vm: VirtualMachine, tag: Tag) -> None:
+    """Have a VM bear one more tag.
+
+    Raises:
+        PermissionDenied: The actor may not edit this VM.
+        TagError: It bears as many as it can, or not by this actor; see `check_tags`.
+    """
+    with sync.locked(vm.pk) as locked:
+        set_tags(actor, locked, [*_names(locked), tag.name])
+
+
+def take_tag(actor: Actor, vm: VirtualMachine, tag: Tag) -> None:
+    """Have a VM bear a tag no longer.
+
+    Raises:
+        PermissionDenied: The actor may not edit this VM.
+        TagError: Not by this actor; see `check_tags`.
+    """
+    with sync.locked(vm.pk) as locked:
+        set_tags(actor, locked, [name for name in _names(locked) if name != tag.name])
+
+
+def add_tag(actor: Actor, name: str) -> Tag:
+    """Make a tag that no VM bears yet.
+
+    Raises:
+        PermissionDenied: The actor may make none.
+        TagError: It cannot be one; see `vms.domain.tags.clean`.
+        Refused: There is one of this name.
+    """
+    permissions.require(permissions.may_add_tag(actor))
+    cleaned = tags.clean([name])
+    if not cleaned:
+        raise tags.TagError("empty")
+    try:
+        with transaction.atomic():
+            tag = Tag.objects.create(name=cleaned[0])
+            record(Code.TAG_ADDED, f"Tag {tag.name} was added by {actor.get_username()}.", actor=actor)
+    except IntegrityError:
+        raise Refused(_("There is a tag of this name already.")) from None
+    return tag
+
+
+def remove_tag(actor: Actor, tag: Tag) -> None:
+    """Take a tag off all VMs that bear it, and out of the portal.
+
+    Raises:
+        PermissionDenied: The actor may not, or may not take back the roles that were given on it.
+    """
+    permissions.require(permissions.may_delete_tag(actor))
+    permissions.require(permissions.may_take_roles(actor) or not tag.assignments.exists())
+    with transaction.atomic():
+        borne_by = list(tag.vms.values_list("pk", flat=True))
+        tag.delete()
+        message = f"Tag {tag.name} was removed by {actor.get_username()}, and from {len(borne_by)} virtual machines."
+        record(Code.TAG_REMOVED, message, actor=actor)
+        changes.tell(*borne_by, topics=[changes.VM_LIST])
 
 
 def check_tags(actor: Actor, vm: VirtualMachine, names: Iterable[str]) -> tuple[str, ...]:
@@ -57,4 +118,8 @@ def _known(name: str) -> Tag:
 
 
 def _in_words(vm: VirtualMachine) -> str:
-    return "“" + ", ".join(vm.tags.values_list("name", flat=True)) + "”"
+    return "“" + ", ".join(_names(vm)) + "”"
+
+
+def _names(vm: VirtualMachine) -> Iterable[str]:
+    return vm.tags.values_list("name", flat=True)

@@ -18,6 +18,9 @@ from typing import Any, Generic, TypeVar
 
 from vms.api.faults import Invalid
 
+#: What XML 1.0 cannot say at all; no database keeps all of it either.
+UNSAYABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
 #: All of the API's addresses begin with it; every href is such a path.
 BASE = "/ovirt-engine/api"
 #: No request nests deeper than a few elements.
@@ -42,6 +45,8 @@ class Kind(StrEnum):
     FLAG = "flag"
     WHOLE = "whole"
     MOMENT = "moment"
+    NUMBER = "number"
+    """With a fraction; one in JSON, too, where every other scalar is text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +58,17 @@ class Scalar(Generic[T]):
         words: All that it can be, where it is one of some words.
         written: Clients may write it.
         limits: Smallest and largest, of a whole number.
+        longest: So many characters at most, of text.
     """
 
     name: str
     kind: Kind
-    show: Callable[[T], str | bool | int | datetime | None]
+    show: Callable[[T], str | bool | int | float | datetime | None]
     doc: str = ""
     words: tuple[str, ...] = ()
     written: bool = False
     limits: tuple[int, int] | None = None
+    longest: int | None = None
 
     def value(self, source: T) -> Any:
         """Return what it shows of an object."""
@@ -80,7 +87,9 @@ class Scalar(Generic[T]):
                 return flag(sent, where)
             case Kind.WHOLE:
                 return self._whole(sent, where)
-        text = str(sent)
+        text = sayable(str(sent), where)
+        if self.longest is not None and len(text) > self.longest:
+            raise Invalid(f"{where} has at most {self.longest} characters")
         if self.words and text.lower() not in self.words:
             raise Invalid(f"{where} is one of {', '.join(self.words)}")
         return text.lower() if self.words else text
@@ -124,7 +133,7 @@ class Reference(Generic[T]):
         """
         if not isinstance(sent, dict) or not any(isinstance(sent.get(key), str) for key in ("id", "name")):
             raise Invalid(f"{where} wants an id or a name")
-        return {key: sent[key] for key in ("id", "name") if isinstance(sent.get(key), str)}
+        return {key: sayable(sent[key], where) for key in ("id", "name") if isinstance(sent.get(key), str)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +212,7 @@ class Resource(Generic[T]):
     Attributes:
         name: Of one, as an element.
         plural: Of many.
-        path: Of the collection, below the API's base.
+        path: Of the collection, below the API's base; of what is below another object it depends on that.
         id_of: Its id. Opaque to clients.
         links: Names of the collections below one, which clients follow.
         actions: Names of what can be done to one.
@@ -211,7 +220,7 @@ class Resource(Generic[T]):
 
     name: str
     plural: str
-    path: str
+    path: str | Callable[[T], str]
     id_of: Callable[[T], object]
     members: tuple[Member, ...]
     links: tuple[str, ...] = ()
@@ -220,7 +229,8 @@ class Resource(Generic[T]):
 
     def href(self, source: T) -> str:
         """Return the address of one."""
-        return f"{BASE}/{self.path}/{self.id_of(source)}"
+        path = self.path if isinstance(self.path, str) else self.path(source)
+        return f"{BASE}/{path}/{self.id_of(source)}"
 
     def show(self, source: T) -> Tree:
         """Return what a client is shown of one."""
@@ -280,6 +290,17 @@ def read(members: Sequence[Member], sent: Any, where: str) -> Tree:
         for member in members
         if member.written and sent.get(member.name) is not None
     }
+
+
+def sayable(text: str, where: str) -> str:
+    """Return a text that can be kept, and shown in both forms.
+
+    Raises:
+        Invalid: It has characters that cannot: half of a pair, or nul.
+    """
+    if UNSAYABLE.search(text):
+        raise Invalid(f"{where} has characters that no text has")
+    return text
 
 
 def flag(sent: Any, where: str) -> bool:

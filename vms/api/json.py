@@ -1,4 +1,4 @@
-"""The JSON form: the same trees, every scalar a string, dates in milliseconds. Source: REST contract, 8."""
+"""The JSON form: the same trees, scalars as text but for fractions, dates in milliseconds. Source: REST contract, 8."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ def _plain(value: Any) -> Any:
         return "true" if value else "false"
     if isinstance(value, datetime):
         return int(value.timestamp() * 1000)
+    if isinstance(value, float):
+        return value
     return str(value)
 
 

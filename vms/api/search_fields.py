@@ -6,19 +6,24 @@ What this portal has only one of, or none, is a field all the same: clients ask 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from vms import queries
 from vms.api.resources.vm import STATUSES
-from vms.api.search_kinds import NOTHING, AnyOf, Fact, Id, Moment, Same, Text, Whole, Word, words_of
-from vms.api.searching import Columns
+from vms.api.search_kinds import AnyOf, Fact, Id, Moment, Same, Text, Whole, Word, words_of
+from vms.api.searching import Columns, Texts
 from vms.models import Event, Host, VirtualMachine
 
 #: The one cluster, and the one data center.
 CLUSTER, DATA_CENTER = "Default", "Default"
 _UNSET = Same()
+#: An alert of another program is an error with a code of its own, oVirt's for alerts.
+_ALERT = Q(code=9804)
+_SEVERITIES = words_of("severity", Event.Severity.values)
+_SEVERITIES |= {"error": Q(severity=Event.Severity.ERROR) & ~_ALERT, "alert": _ALERT}
 #: Of hosts: nobody watches it any more, so that it is as good as away.
 _UNHEARD = Q(watched_until__lt=Now())
 
@@ -67,7 +72,7 @@ HOSTS = Columns(
 
 EVENTS = Columns(
     {
-        "severity": Word(words_of("severity", Event.Severity.values) | {"alert": NOTHING}),
+        "severity": Word(_SEVERITIES),
         "type": Whole("code"),
         "message": Text("message"),
         "time": Moment("at"),
@@ -77,7 +82,7 @@ EVENTS = Columns(
         "usrname": Text("actor_name", means=_user_name),
         "correlation_id": Text("correlation_id"),
         "origin": Same("oVirt"),
-        "custom_event_id": _UNSET,
+        "custom_event_id": Whole("external__custom_id"),
     }
 )
 
@@ -90,4 +95,5 @@ USERS = Columns(
     }
 )
 
-JOBS = Columns({"correlation_id": Text("correlation_id")})
+#: What there is one of: the cluster, the data center, the template.
+PLACES: Texts[Any] = Texts({"name": lambda it: [it.name], "datacenter": lambda it: [DATA_CENTER]})

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 
 from lxml import etree
 
-from vms.api.declare import DEEPEST, Items, Tree
+from vms.api.declare import DEEPEST, UNSAYABLE, Items, Tree
 from vms.api.faults import Invalid
 
 MEDIA_TYPE = "application/xml"
@@ -24,8 +24,6 @@ _ATTRIBUTES = ("href", "id", "rel")
 _INDENT = "    "
 #: What is written as it is, in an element and in an attribute: what most ids, addresses and names are made of.
 _AS_IT_IS = re.compile("[ !#-%'-;=?-~]*").fullmatch
-#: What XML 1.0 cannot say at all.
-_UNSAYABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def write(name: str, value: Tree | Items) -> bytes:
@@ -79,20 +77,22 @@ def _write_tree(lines: list[str], name: str, tree: Tree, indent: str) -> None:
         lines.append(f"{indent}</{name}>")
 
 
-def _text(value: str | bool | int | datetime) -> str:
+def _text(value: str | bool | float | datetime) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="milliseconds")
     if isinstance(value, int):
         return str(value)
-    return escape(_UNSAYABLE.sub("\ufffd", value))
+    if isinstance(value, float):
+        return f"{value:.15g}"
+    return escape(UNSAYABLE.sub("\ufffd", value))
 
 
 def _attribute(value: str) -> str:
     if _AS_IT_IS(value):
         return value
-    return escape(_UNSAYABLE.sub("\ufffd", value), {'"': "&quot;", "\n": "&#10;", "\t": "&#9;", "\r": "&#13;"})
+    return escape(UNSAYABLE.sub("\ufffd", value), {'"': "&quot;", "\n": "&#10;", "\t": "&#9;", "\r": "&#13;"})
 
 
 def read(body: bytes) -> Any:

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from vms.domain.retention import Keep, cutoff
 from vms.engine.records import Code, record
-from vms.models import Bulk, Event, Mail, Operation, PortalDefaults, VirtualMachine
+from vms.models import Bulk, Event, ExternalJob, Mail, Operation, PortalDefaults, VirtualMachine
 
 #: So many rows are deleted in one transaction, and so long others are let in between two, in seconds.
 _AT_ONCE = 200
@@ -41,6 +41,7 @@ class Removed:
     events: int = 0
     operations: int = 0
     bulks: int = 0
+    jobs: int = 0
     mails: int = 0
     vms: int = 0
     all_of_it: bool = False
@@ -90,6 +91,7 @@ def _kinds(
     yield "operations", lambda: _old_operations(operations_before)
     yield "events", lambda: _old_events(events_before)
     yield "bulks", lambda: _old_bulks(operations_before)
+    yield "jobs", lambda: _old_jobs(operations_before)
     yield "mails", lambda: mails.exclude(state__in=Mail.UNSENT)
     yield "vms", lambda: _forgotten(operations_before)
 
@@ -116,6 +118,11 @@ def _old_bulks(before: datetime | None) -> QuerySet[Bulk]:
     if before is None:
         return Bulk.objects.none()
     return Bulk.objects.filter(~Exists(Operation.objects.filter(bulk=OuterRef("pk"))), created_at__lt=before)
+
+
+def _old_jobs(before: datetime | None) -> QuerySet[ExternalJob]:
+    """Return the jobs of other programs, also those that were never said to have ended."""
+    return ExternalJob.objects.filter(started_at__lt=before) if before is not None else ExternalJob.objects.none()
 
 
 def _forgotten(before: datetime | None) -> QuerySet[VirtualMachine]:

@@ -8,6 +8,7 @@ changes. Everybody imports them from here; which module of the package has a tab
 from vms.models.bulks import Bulk, BulkRefusal
 from vms.models.defaults import PortalDefaults
 from vms.models.events import Event, EventQuerySet
+from vms.models.external import ExternalEvent, ExternalJob, ExternalStep
 from vms.models.hosts import Host, HostCheck, HostQuerySet
 from vms.models.machines import ConfigurationChange, ConfigurationChangeQuerySet, VirtualMachine
 from vms.models.notices import Mail, Subscription
@@ -28,6 +29,9 @@ __all__ = [
     "ConfigurationChangeQuerySet",
     "Event",
     "EventQuerySet",
+    "ExternalEvent",
+    "ExternalJob",
+    "ExternalStep",
     "Glimpse",
     "Host",
     "HostCheck",

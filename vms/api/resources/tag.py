@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from vms.api.declare import Kind, Resource, Scalar
+from vms.api.ids import Row, id_of
 from vms.models import Tag
 
 TAG: Resource[Tag] = Resource(
     name="tag",
     plural="tags",
     path="tags",
-    id_of=lambda tag: tag.pk,
+    id_of=lambda tag: id_of(Row.TAG, tag.pk),
     members=(
         Scalar("name", Kind.TEXT, lambda tag: tag.name, written=True),
         Scalar(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from vms.api.declare import Group, Kind, Many, Reference, Resource, Scalar
+from vms.api.ids import Row, id_of
 from vms.domain.configuration import MOST_VCPUS, BootDevice, Configuration
 from vms.domain.policy import MAX_DELAY, Policy, Setting, effective
 from vms.domain.power import Action, VmStatus
@@ -169,7 +170,12 @@ VM: Resource[Shown] = Resource(
         Scalar("start_time", Kind.MOMENT, lambda it: it.vm.running_since),
         Scalar("stop_time", Kind.MOMENT, lambda it: it.vm.down_since),
         Reference("cluster", "clusters", lambda it: CLUSTER_ID, written=True),
-        Reference("host", "hosts", lambda it: it.vm.host_id if it.vm.running_since else None, "Only while it runs."),
+        Reference(
+            "host",
+            "hosts",
+            lambda it: id_of(Row.HOST, it.vm.host_id) if it.vm.running_since else None,
+            "Only while it runs.",
+        ),
         Reference("template", "templates", lambda it: BLANK_ID, written=True),
         Reference("original_template", "templates", lambda it: BLANK_ID),
         Group(

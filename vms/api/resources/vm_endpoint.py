@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from django.db.models import QuerySet
 from rest_framework.response import Response
 
-from vms import actions, permissions, queries
+from vms import actions, api_queries, permissions, queries
 from vms.api.declare import Kind, Scalar, Tree, read, reference
 from vms.api.endpoint import Endpoint, as_uuid
 from vms.api.faults import Invalid, NotFound
 from vms.api.following import Link
 from vms.api.forms import Document
+from vms.api.resources.clusters import CLUSTER, THE_CLUSTER
+from vms.api.resources.hosts import HOST
 from vms.api.resources.tag import TAG
 from vms.api.resources.vm import VM, Shown
 from vms.api.resources.vm_plan import planned
@@ -21,7 +23,7 @@ from vms.correlation import correlation_id
 from vms.domain.policy import MAX_DELAY, Setting
 from vms.domain.power import Action, VmStatus
 from vms.domain.run_options import AS_STORED, RunOptions
-from vms.models import Operation, PortalDefaults, VirtualMachine
+from vms.models import Host, Operation, PortalDefaults, VirtualMachine
 from vms.queries import VmRow
 
 _LONGEST_REASON = 500
@@ -58,11 +60,22 @@ class Wish:
     disks: tuple[str, ...] = ()
 
 
+def _hosts(viewer: permissions.Actor, vms: Sequence[Shown]) -> list[list[Host]]:
+    """Return the host that each of the VMs runs on, as far as the viewer may see it."""
+    running = [it.vm.host_id if it.vm.running_since else None for it in vms]
+    hosts = api_queries.hosts(viewer).in_bulk([pk for pk in set(running) if pk is not None])
+    return [[hosts[pk]] if pk in hosts else [] for pk in running]
+
+
 class VmEndpoint(Endpoint):
     """An address of VMs."""
 
     resource = VM
-    links = {"tags": Link(TAG, lambda _viewer, vms: [it.vm.tags.all() for it in vms])}
+    links = {
+        "tags": Link(TAG, lambda _viewer, vms: [it.vm.tags.all() for it in vms]),
+        "host": Link(HOST, _hosts, single=True),
+        "cluster": Link(CLUSTER, lambda _viewer, vms: [[THE_CLUSTER]] * len(vms), single=True),
+    }
 
     def vms(self) -> QuerySet[VirtualMachine]:
         """Return the VMs that there are for this person.

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("vms", "0018_samples"),
+        ("vms", "0020_administrators_external"),
     ]
 
     operations = [

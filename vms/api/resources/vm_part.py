@@ -1,0 +1,40 @@
+"""What all addresses below one VM have in common: who may not see the VM is told that there is none."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from uuid import UUID, uuid5
+
+from vms import api_queries
+from vms.api.endpoint import Endpoint, as_uuid
+from vms.api.faults import NotFound
+from vms.models import VirtualMachine
+
+
+class VmPart(Endpoint):
+    """An address below one VM."""
+
+    @cached_property
+    def vm(self) -> VirtualMachine:
+        """The VM.
+
+        Raises:
+            NotFound: There is none of this id for the person.
+        """
+        return self.require_vm()
+
+    def require_vm(self) -> VirtualMachine:
+        """Return the VM as it is now.
+
+        Raises:
+            NotFound: There is none of this id for the person.
+        """
+        try:
+            return api_queries.vm(self.request.user, as_uuid(self.kwargs["vm_id"]))
+        except VirtualMachine.DoesNotExist:
+            raise NotFound("There is no such VM.") from None
+
+
+def part_id(vm: VirtualMachine, kind: str, name: str) -> UUID:
+    """Return the id of a part of a VM that has none of its own: the same each time."""
+    return uuid5(vm.pk, f"{kind}:{name}")
