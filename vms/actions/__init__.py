@@ -3,6 +3,7 @@
 Each one is a single transaction: permission, conflict, operation, status, event; a worker is woken on commit.
 """
 
+from vms.actions.adding import add_vm
 from vms.actions.asking import (
     Preview,
     power_cycle,
@@ -45,6 +46,7 @@ __all__ = [
     "SettingChange",
     "TooSoon",
     "add_host",
+    "add_vm",
     "assign",
     "cancel",
     "cancel_queued",

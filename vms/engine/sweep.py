@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from vms.engine import bulk, journal, lease, sync
+from vms.engine import adding, bulk, journal, lease, sync
 from vms.models import ConfigurationChange
 
 #: At most so many in one sweep; the rest are due a second later.
@@ -19,7 +19,8 @@ _AT_ONCE = 1000
 
 
 def due() -> list[UUID]:
-    """Return the VMs that are to be looked at now: whose operation is due, or whose host owes them a change.
+    """Return the VMs that are to be looked at now: whose operation is due, whose host owes them a change, or is
+    still to define them.
 
     An operation that was picked up is left alone by the next sweep. Queues that nobody let go on when they could are
     let go on, too.
@@ -28,7 +29,7 @@ def due() -> list[UUID]:
     now = timezone.now()
     picked_up = journal.pick_up(now, _AT_ONCE)
     sync.count_as_up(now)
-    return picked_up + _with_changes_due(now)
+    return picked_up + _with_changes_due(now) + adding.due(now, _AT_ONCE)
 
 
 def _with_changes_due(now: datetime) -> list[UUID]:

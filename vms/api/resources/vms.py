@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import Any, ClassVar
 
 from rest_framework.request import Request
@@ -13,6 +14,7 @@ from vms.api.declare import Kind, Scalar, Tree, read, reference
 from vms.api.endpoint import Endpoint, as_uuid
 from vms.api.faults import NotFound
 from vms.api.forms import Document
+from vms.api.resources import vm_adding
 from vms.api.resources.vm import VM, Shown
 from vms.correlation import correlation_id
 from vms.domain.policy import MAX_DELAY
@@ -42,6 +44,10 @@ class VmCollection(_Vms):
         """List them."""
         vms = queries.shown_vms(request.user)
         return self.many(self.show(queries.vm_rows(request.user, vms.values_list("pk", flat=True))))
+
+    def post(self, request: Request) -> Response:
+        """Add one."""
+        return self.one(self.show([self.row(str(vm_adding.add(request).pk))])[0], HTTPStatus.CREATED)
 
 
 class SingleVm(_Vms):
