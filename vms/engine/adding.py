@@ -8,9 +8,9 @@ while; until that is over, nothing else is done with the VM.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import structlog
 from django.contrib.auth.models import AnonymousUser, User
@@ -141,12 +141,6 @@ def give_up(host: Host, error: str) -> None:
     rows = Addition.objects.filter(vm__host=host, state=Addition.State.WAITING)
     for row in rows.select_related("vm", "actor").order_by("vm"):
         _end(row, row.vm, Addition.State.FAILED, error)
-
-
-def due(now: datetime, limit: int) -> list[UUID]:
-    """Return the VMs whose host is to be asked now to define them."""
-    waiting = Addition.objects.filter(state=Addition.State.WAITING, next_at__lte=now)
-    return list(waiting.order_by("next_at").values_list("vm_id", flat=True)[:limit])
 
 
 def _write(row: Addition, **fields: Any) -> bool:
