@@ -19,11 +19,10 @@ _AT_ONCE = 1000
 
 
 def due() -> list[UUID]:
-    """Return the VMs that are to be looked at now: whose operation is due, whose host owes them a change, or is
-    still to define them.
+    """Return the VMs that are to be looked at now: whose operation is due, or that their host owes something.
 
-    An operation that was picked up is left alone by the next sweep. Queues that nobody let go on when they could are
-    let go on, too.
+    A host owes a VM a change of its configuration, or to define it at all. An operation that was picked up is left
+    alone by the next sweep. Queues that nobody let go on when they could are let go on, too.
     """
     bulk.fill_all()
     now = timezone.now()
