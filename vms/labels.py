@@ -38,6 +38,8 @@ STATUS: dict[VmStatus, Promise] = {
     VmStatus.UNKNOWN: _("Unknown"),
     VmStatus.GONE: _("Gone"),
 }
+#: In place of what `image_locked` says otherwise, of a VM that its host has not defined yet.
+ADDING: Promise = _("Adding")
 
 THEME: dict[Theme, Promise] = {
     Theme.SYSTEM: _("As the system says"),
@@ -101,6 +103,7 @@ ACTION_WITHIN: dict[Action, Promise] = {
 #: What a permission allows, by its code; those that are not on virtual machines are Django's four on a kind of thing.
 PERMISSION: dict[str, Promise] = {
     "view_vm": _("Can see virtual machines"),
+    "add_vm": _("Can add virtual machines"),
     "change_vm": _("Can edit virtual machines"),
     "run_vm": _("Can run and resume virtual machines"),
     "shut_down_vm": _("Can shut down virtual machines"),
@@ -334,6 +337,7 @@ CONFIGURATION_ERROR: dict[str, Promise] = {
     "boot": _("Choose at least one device, each once."),
     "path": _("Enter the absolute path of a file on the host, or nothing."),
     "text": _("Enter text without control characters, at most 4000 characters."),
+    "name_characters": _("Enter a name of letters, digits, dots, hyphens and underscores, at most 255."),
     "no_drive": _("The VM has no CD drive. Add one to its definition on the host first."),
     "not_edited_here": _("This part is edited on the host."),
     "needs_kernel": _("An initial RAM disk or a command line needs a kernel."),

@@ -12,12 +12,13 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 
 from vms.domain.power import Action
-from vms.models import Operation, VirtualMachine
+from vms.models import Host, Operation, VirtualMachine
 from vms.roles import access_of
 
 Actor = User | AnonymousUser
 
 VIEW = "vms.view_vm"
+ADD = "vms.add_vm"
 CHANGE = "vms.change_vm"
 CONSOLE = "vms.console_vm"
 CHANGE_DEFAULTS = "vms.change_portaldefaults"
@@ -105,6 +106,12 @@ def may_view(user: Actor, vm: VirtualMachine | None = None) -> bool:
 def sees_all(user: Actor) -> bool:
     """Say whether no VM is hidden from `user`."""
     return not where(user, VIEW)
+
+
+def may_add(user: Actor, host: Host) -> bool:
+    """Say whether `user` may add VMs to `host`: who may, and sees there what they have added."""
+    access = access_of(user)
+    return access.may_at(ADD, host.pk) and access.may_at(VIEW, host.pk)
 
 
 def may_change(user: Actor, vm: VirtualMachine) -> bool:

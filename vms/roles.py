@@ -66,6 +66,10 @@ class Access:
         """Say whether a verb holds on a VM."""
         return self.everything or verb in self.to(vm)
 
+    def may_at(self, verb: str, host_id: int) -> bool:
+        """Say whether a verb holds on every VM of a host, also on those that are still to come."""
+        return self.everything or verb in self.everywhere or verb in self.on_hosts.get(host_id, frozenset())
+
     def may_somewhere(self, verb: str) -> bool:
         """Say whether a verb may hold on some VM."""
         given = (*self.on_hosts.values(), *self.on_tags.values(), *self.on_vms.values())

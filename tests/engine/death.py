@@ -33,7 +33,7 @@ from vms.models import Operation
 _WRITES = ("INSERT", "UPDATE", "DELETE")
 _CALLS = (
     "prepare", "relent", "ask_agent", "press_button", "destroy", "start", "save", "resume", "discard_memory",
-    "undefine", "remove_disk",
+    "undefine", "remove_disk", "define",
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 Each one is a single transaction: permission, conflict, operation, status, event; a worker is woken on commit.
 """
 
+from vms.actions.adding import add_vm
 from vms.actions.asking import (
     Preview,
     power_cycle,
@@ -56,6 +57,7 @@ __all__ = [
     "add_event",
     "add_host",
     "add_tag",
+    "add_vm",
     "assign",
     "begin_job",
     "begin_step",

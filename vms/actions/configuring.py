@@ -10,7 +10,7 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from vms import labels, permissions, tasks
+from vms import permissions, tasks
 from vms.actions.common import Actor, Refused
 from vms.domain.configuration import Change, Part, checked
 from vms.domain.power import EDITABLE, VmStatus
@@ -76,7 +76,7 @@ def _accept(
 ) -> None:
     may_be_edited = VmStatus(vm.status) in EDITABLE or (set(values) <= _ALWAYS and not reverts)
     if not may_be_edited or vm.status == VmStatus.GONE:
-        names = {"vm": vm.name, "status": labels.STATUS[VmStatus(vm.status)]}
+        names = {"vm": vm.name, "status": vm.get_status_display()}
         raise Refused(_("Cannot change the configuration of %(vm)s because it is %(status)s.") % names)
     configuring.accept(vm, values, reverts, actor, correlation_id or str(uuid.uuid4()))
     transaction.on_commit(partial(tasks.wake, vm.pk))

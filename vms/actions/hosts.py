@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 from vms import permissions
 from vms.actions.common import Actor, Refused
 from vms.domain import host_uri
-from vms.engine import configuring, sync
+from vms.engine import adding, configuring, sync
 from vms.engine.records import Code, record
 from vms.models import Host, HostCheck, Operation, VirtualMachine
 
@@ -124,7 +124,8 @@ def remove_host(actor: Actor, host: Host) -> None:
         row.removed_at, row.watched_until = timezone.now(), None
         row.save()
         sync.host_removed(row)
-        configuring.give_up(row, _("The host was removed from the portal."))
+        for each in (adding, configuring):
+            each.give_up(row, _("The host was removed from the portal."))
         record(Code.HOST_REMOVED, f"Host {row.name} was removed by {actor.get_username()}.", host=row, actor=actor)
 
 

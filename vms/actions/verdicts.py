@@ -26,7 +26,7 @@ def refusal_text(action: Action, vm: VirtualMachine, verdict: Verdict, active: O
     return _("Cannot %(action)s %(vm)s because it is %(status)s.") % {
         "action": labels.ACTION_WITHIN[action],
         "vm": vm.name,
-        "status": labels.STATUS[VmStatus(vm.status)],
+        "status": vm.get_status_display(),
     }
 
 

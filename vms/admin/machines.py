@@ -22,6 +22,7 @@ from vms.domain.power import Action
 from vms.domain.tags import TagError
 from vms.fields import TagsField
 from vms.models import (
+    Addition,
     ConfigurationChange,
     Tag,
     VirtualMachine,
@@ -173,6 +174,17 @@ class ConfigurationChangeAdmin(ReadOnly):
     def asked_for(self, change: ConfigurationChange) -> str:
         """Return it in words."""
         return labels.changed_parts(change.values, change.reverts)
+
+
+@admin.register(Addition)
+class AdditionAdmin(ReadOnly):
+    """The VMs that people added, and what became of it."""
+
+    list_display = ("created_at", "vm", "actor_name", "state", "error")
+    list_filter = ("state",)
+    list_select_related = ("vm",)
+    search_fields = ("vm__name", "actor_name", "correlation_id", "error")
+    date_hierarchy = "created_at"
 
 
 @admin.register(Tag)

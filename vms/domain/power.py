@@ -23,7 +23,7 @@ class VmStatus(StrEnum):
     SAVING_STATE = "saving_state"
     RESTORING_STATE = "restoring_state"
     IMAGE_LOCKED = "image_locked"
-    """It is being removed."""
+    """It is being removed, or added."""
     MIGRATING = "migrating"
     NOT_RESPONDING = "not_responding"
     UNKNOWN = "unknown"

@@ -22,7 +22,7 @@ from vms.domain.decide import Call, Finish, Move, Note, Wait, decide, decide_gon
 from vms.domain.decide.pace import LOOK_AGAIN
 from vms.domain.observation import Observation, proof_of_return
 from vms.domain.operation import Failure, Outcome, Stage, StepKind
-from vms.engine import bulk, configuring, guest_restart, journal, lease, screens, seats, sync
+from vms.engine import adding, bulk, configuring, guest_restart, journal, lease, screens, seats, sync
 from vms.engine.screens import Picture
 from vms.hypervisor import connections
 from vms.hypervisor.base import Domain, DomainNotFound, HostUnreachable, Hypervisor, HypervisorError
@@ -100,6 +100,8 @@ def _go_on(vm_id: UUID) -> lease.Rest | None:
     """Look at a VM and carry its operation on; returns what is left to be written when the VM is given back."""
     vm = VirtualMachine.objects.select_related("host").get(pk=vm_id)
     with bound_contextvars(vm=str(vm_id)):
+        if vm.being_added and not adding.carry_on(vm):
+            return None
         stored = not vm.change_waits or configuring.apply_waiting(vm)
         look, wait = _carry_on(vm, stored=stored)
         seen = look.seen

@@ -246,6 +246,18 @@ class Hypervisor(Protocol):
             ConfigurationRejected: It cannot be configured like that.
         """
 
+    def define(self, uuid: str, name: str, wanted: Configuration) -> None:
+        """Define a new domain, which is down and can have an agent.
+
+        Succeeds when one of this UUID is there already, and leaves it as it is.
+
+        Args:
+            wanted: Its configuration, but for disks and interfaces: it has none.
+
+        Raises:
+            ConfigurationRejected: It cannot be configured like that, or another domain has the name.
+        """
+
     def save(self, uuid: str) -> None:
         """Begin to save a domain's memory to its host (managed save) and end its process.
 

@@ -5,6 +5,7 @@ here: an `Operation` is one durable power action, its `OperationStep`s are its j
 changes. Everybody imports them from here; which module of the package has a table is its own affair.
 """
 
+from vms.models.additions import Addition
 from vms.models.bulks import Bulk, BulkRefusal
 from vms.models.defaults import PortalDefaults
 from vms.models.events import Event, EventQuerySet
@@ -21,6 +22,7 @@ from vms.models.tags import Tag
 
 __all__ = [
     "SCREEN_LIMIT",
+    "Addition",
     "Assignment",
     "Attempts",
     "Bulk",

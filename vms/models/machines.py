@@ -102,6 +102,8 @@ class VirtualMachine(models.Model):
     lease_until = models.DateTimeField(null=True, editable=False)
     #: When the last worker took the VM to look at it.
     lease_at = models.DateTimeField(null=True, editable=False)
+    #: Its host is still to define it. Written by vms.engine.adding only.
+    being_added = models.BooleanField(default=False, editable=False)
     #: A `ConfigurationChange` waits for the host.
     change_waits = models.BooleanField(default=False, editable=False)
     #: A restart by the guest is to end this run, so that waiting changes are applied. Written by
@@ -117,6 +119,7 @@ class VirtualMachine(models.Model):
         default_permissions = ()
         permissions = [
             ("view_vm", "Can see virtual machines"),
+            ("add_vm", "Can add virtual machines"),
             ("change_vm", "Can edit virtual machines"),
             ("run_vm", "Can run and resume virtual machines"),
             ("shut_down_vm", "Can shut down virtual machines"),
@@ -167,7 +170,8 @@ class VirtualMachine(models.Model):
     # Django would make one by itself, which makes all the words anew each time: a third of a millisecond.
     def get_status_display(self) -> str:  # type: ignore[no-redef]
         """Return its status in words."""
-        return str(labels.STATUS[VmStatus(self.status)])
+        status = VmStatus(self.status)
+        return str(labels.ADDING if self.being_added and status is VmStatus.IMAGE_LOCKED else labels.STATUS[status])
 
     @property
     def reason_tags(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from django.db.models import QuerySet
@@ -11,6 +12,7 @@ from rest_framework.response import Response
 from vms import actions, queries
 from vms.api import search_fields
 from vms.api.collections import Collection
+from vms.api.resources import vm_adding
 from vms.api.resources.vm import Shown
 from vms.api.resources.vm_endpoint import VmEndpoint, Wish
 from vms.api.resources.vm_writing import edit_of
@@ -34,6 +36,11 @@ class VmCollection(VmEndpoint, Collection):
     def sources(self, rows: Any) -> list[Shown]:
         """Return them with all that is shown of them."""
         return self.shown(queries.rows_of(rows.defer("disks"), _TOLD), next_run=self.flag("next_run"))
+
+    def post(self, request: Request) -> Response:
+        """Add one."""
+        (shown,) = self.shown([self.row(str(vm_adding.add(request).pk))])
+        return self.one(shown, HTTPStatus.CREATED)
 
 
 class SingleVm(VmEndpoint):

@@ -47,7 +47,8 @@ def unreachable(host: Host, error: str) -> None:
         if not changed:
             same.update(error=error)
             return
-        unseen = hold(VirtualMachine.objects.filter(host=host).exclude(status=VmStatus.GONE))
+        # One that is being added was never seen, and goes on waiting for the host.
+        unseen = hold(VirtualMachine.objects.filter(host=host, being_added=False).exclude(status=VmStatus.GONE))
         VirtualMachine.objects.filter(pk__in=unseen).update(status=VmStatus.NOT_RESPONDING, observed_at=timezone.now())
         tell(*unseen, topics=[HOSTS])
         record(

@@ -109,7 +109,7 @@ def bring_up_to_date(vm: VirtualMachine, stored: VirtualMachine) -> None:
 def gone(vm_id: UUID) -> None:
     """Write down that a domain is no longer defined on its host. Its history is kept."""
     with locked(vm_id) as vm:
-        if vm.status == VmStatus.GONE:
+        if vm.status == VmStatus.GONE or vm.being_added:
             return
         VirtualMachine.objects.filter(pk=vm_id).update(
             status=VmStatus.GONE,

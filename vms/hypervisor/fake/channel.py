@@ -68,7 +68,7 @@ class Channel:
         """Why the connection was lost or closed, or None."""
         return self._lost
 
-    def call(self, name: str, *, within: float | None = None, **arguments: Any) -> Any:
+    def call(self, name: str, /, *, within: float | None = None, **arguments: Any) -> Any:
         """Send a call and return its result.
 
         Args:

@@ -108,6 +108,9 @@ class FakeHypervisor:
     def configure(self, uuid: str, values: Mapping[Part, Any], revert: Collection[Part] = ()) -> None:
         self._channel.call("configure", uuid=uuid, values=dict(values), revert=list(revert))
 
+    def define(self, uuid: str, name: str, wanted: Configuration) -> None:
+        self._channel.call("define", uuid=uuid, name=name, configuration=wanted.as_json())
+
     def save(self, uuid: str) -> None:
         self._channel.call("save", uuid=uuid)
 

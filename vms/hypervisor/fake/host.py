@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from vms.hypervisor.base import DomainNotFound, EventKind, HypervisorError
+from vms.hypervisor.base import ConfigurationRejected, DomainNotFound, EventKind, HypervisorError
 from vms.hypervisor.fake import definition
 from vms.hypervisor.fake.calls import CALLS, HANDS, Result
 from vms.hypervisor.fake.load import Load
@@ -139,6 +139,22 @@ class FakeHost:
             self._store.add(name="remove_disk", call=True, by=DRIVER, effect=effect, **fields)
         if refusal:
             raise HypervisorError(refusal)
+
+    def define_one(self, uuid: str, name: str, configuration: dict[str, Any], pid: int) -> None:
+        """Define a domain, and log it, unless it is there or another one has its name."""
+        with self._transaction():
+            known = uuid in self._machines
+            taken = not known and any(machine.name == name for machine in self._machines.values())
+            refusal = f"a domain called {name} is there already" if taken else ""
+            effect = not known and not taken
+            fields = {"at": self._now(), "uuid": uuid, "run": 0, "pid": pid, "detail": refusal}
+            self._store.add(name="define", call=True, by=DRIVER, effect=effect, **fields)
+            if effect:
+                stored = {part: configuration[part] for part in Machine.PARTS}
+                machine = self._machines[uuid] = Machine(uuid, name, **stored)
+                self._happen(machine, [Happening("defined", self._now(), DRIVER, machine.runs)])
+        if refusal:
+            raise ConfigurationRejected(refusal)
 
     def _user_of(self, source: str) -> str:
         for machine in self._machines.values():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from vms.domain.observation import DomainState, DownReason, Job
 from vms.domain.run_options import AS_STORED, RunOptions
@@ -68,6 +68,9 @@ class Run:
 class Machine:
     """A domain: what is stored of it, and its run if it has one."""
 
+    #: Of a configuration, what it knows.
+    PARTS: ClassVar = ("description", "memory", "vcpus", "boot", "cd_image")
+
     uuid: str
     name: str
     description: str = ""
@@ -94,7 +97,7 @@ class Machine:
     @property
     def stored(self) -> dict[str, Any]:
         """What is configured for the next run."""
-        return {name: getattr(self, name) for name in ("description", "memory", "vcpus", "boot", "cd_image")}
+        return {part: getattr(self, part) for part in self.PARTS}
 
     def as_json(self) -> dict[str, Any]:
         """Return everything, to be stored."""

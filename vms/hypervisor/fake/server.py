@@ -27,6 +27,8 @@ from vms.hypervisor.fake.store import Store
 
 _LINE_LIMIT = 1 << 20
 _DEFINED_AT_A_TIME = 500
+#: Calls of the port about a domain that need not be there, and are logged.
+_LOGGED: dict[str, Callable[..., None]] = {"remove_disk": FakeHost.remove_disk, "define": FakeHost.define_one}
 
 
 class AlreadyRunning(Exception):
@@ -174,9 +176,9 @@ class Daemon:
                 return getattr(self._host, name)(uuid)
             case "screenshot" if uuid is not None:
                 return screen.picture(self._host.observe(uuid))
-            case "remove_disk" if uuid is not None:
+            case "remove_disk" | "define" if uuid is not None:
                 try:
-                    self._host.remove_disk(uuid, arguments["source"], client.pid)
+                    _LOGGED[name](self._host, uuid, pid=client.pid, **arguments)
                 finally:
                     await self._tell_logged()
                 return None

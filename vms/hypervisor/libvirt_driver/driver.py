@@ -18,7 +18,7 @@ import libvirt
 import libvirt_qemu
 import structlog
 
-from vms.domain.configuration import Part
+from vms.domain.configuration import Configuration, Part
 from vms.domain.run_options import AS_STORED, RunOptions
 from vms.domain.usage import Usage
 from vms.hypervisor import domain_xml, png
@@ -227,6 +227,10 @@ class LibvirtHypervisor:
     def configure(self, uuid: str, values: Mapping[Part, Any], revert: Collection[Part] = ()) -> None:
         with translating():
             runs.configure(self._connection, self._domain(uuid), values, revert)
+
+    def define(self, uuid: str, name: str, wanted: Configuration) -> None:
+        with translating():
+            runs.define(self._connection, uuid, name, wanted)
 
     def save(self, uuid: str) -> None:
         saving = self._line.submit(lambda connection: connection.lookupByUUIDString(uuid).managedSave(0))

@@ -17,7 +17,7 @@ import libvirt
 
 from vms.hypervisor import domain_xml
 from vms.hypervisor.base import HypervisorError
-from vms.hypervisor.libvirt_driver.runs import pool_of
+from vms.hypervisor.libvirt_driver.runs import is_there, pool_of
 
 _ALL_BUT_THE_DISKS = (
     libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
@@ -55,20 +55,10 @@ def undefine(connection: libvirt.virConnect, domain: libvirt.virDomain) -> None:
             unknown = error.get_error_code() in (libvirt.VIR_ERR_INVALID_ARG, libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED)
             if not unknown or number == len(_FLAGS):
                 raise
-    if _is_there(connection, uuid):
+    if is_there(connection.lookupByUUIDString, uuid):
         # Somebody started it between the two: libvirt has no way to undefine only what does not run.
         connection.defineXML(stored)
         raise HypervisorError(running)
-
-
-def _is_there(connection: libvirt.virConnect, uuid: str) -> bool:
-    try:
-        connection.lookupByUUIDString(uuid)
-    except libvirt.libvirtError as error:
-        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
-            return False
-        raise
-    return True
 
 
 def remove_disk(connection: libvirt.virConnect, uuid: str, source: str) -> None:

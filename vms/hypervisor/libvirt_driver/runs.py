@@ -1,4 +1,4 @@
-"""The authority on changing what is stored of a domain, and on runs that differ from it.
+"""The authority on defining domains, on changing what is stored of one, and on runs that differ from it.
 
 A run that differs is created from an edited copy of the definition, which libvirt keeps beside the stored one.
 """
@@ -6,7 +6,7 @@ A run that differs is created from an edited copy of the definition, which libvi
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 from typing import Any
@@ -15,9 +15,9 @@ import libvirt
 import structlog
 from lxml import etree
 
-from vms.domain.configuration import Part
+from vms.domain.configuration import Configuration, Part
 from vms.domain.run_options import RunOptions
-from vms.hypervisor import definition, domain_xml
+from vms.hypervisor import definition, domain_xml, new_domain
 from vms.hypervisor.base import ConfigurationRejected, HypervisorError
 
 log = structlog.get_logger(__name__)
@@ -36,19 +36,46 @@ _REJECTIONS = (
 )
 
 
+def define(connection: libvirt.virConnect, uuid: str, name: str, wanted: Configuration) -> None:
+    """Define a new domain, unless there is one of this UUID: defining that anew would undo what was changed since.
+
+    Raises:
+        ConfigurationRejected: Another domain has the name, or it cannot be configured like that.
+    """
+    if is_there(connection.lookupByUUIDString, uuid):
+        return
+    if is_there(connection.lookupByName, name):
+        raise ConfigurationRejected(f"a domain called {name} is there already")
+    _store(connection, new_domain.xml(uuid, name, wanted, new_domain.platform_of(connection.getCapabilities())))
+
+
+def is_there(look_up: Callable[[str], libvirt.virDomain], key: str) -> bool:
+    """Say whether there is a domain of this UUID or name."""
+    try:
+        look_up(key)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return False
+        raise
+    return True
+
+
+def _store(connection: libvirt.virConnect, xml: str) -> None:
+    try:
+        connection.defineXML(xml)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() in _REJECTIONS:
+            raise ConfigurationRejected(error.get_error_message() or str(error)) from error
+        raise
+
+
 def configure(
     connection: libvirt.virConnect, domain: libvirt.virDomain, values: Mapping[Part, Any], revert: Collection[Part]
 ) -> None:
     """Change the stored definition; the description also of the run, where nothing has to be started anew for it."""
     running = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE) if domain.isActive() else None
     stored = domain.XMLDesc(_STORED)
-    wanted = definition.configured(stored, values, revert, running)
-    try:
-        connection.defineXML(wanted)
-    except libvirt.libvirtError as error:
-        if error.get_error_code() in _REJECTIONS:
-            raise ConfigurationRejected(error.get_error_message() or str(error)) from error
-        raise
+    _store(connection, definition.configured(stored, values, revert, running))
     if Part.DESCRIPTION in values and running is not None:
         with suppress(libvirt.libvirtError):  # it shows as waiting for the next run then
             domain.setMetadata(
