@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from vms import api_queries
 from vms.api.declare import Group, Kind, Many, Reference, Resource, Scalar
-from vms.api.resources.listed import Listed
-from vms.api.resources.vm_part import VmPart, part_id
+from vms.api.resources.vm_part import VmParts, part_id
 from vms.models import Sample, VirtualMachine
 
 
@@ -49,7 +48,7 @@ STATISTIC: Resource[Statistic] = Resource(
 )
 
 
-class VmStatistics(VmPart, Listed):
+class VmStatistics(VmParts):
     """What one VM uses."""
 
     resource = STATISTIC
