@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from lxml import etree
 
-from tests.api.asking import asked, get, get_json, names, reference
+from tests.api.asking import API, asked, get, get_json, names, reference
 from tests.api.conftest import as_person
 from tests.support.scene import MakeVm, configuration
 from vms.domain.disks import Disk, Kept
@@ -116,6 +116,24 @@ def test_its_devices_by_its_stored_configuration(operator: User, make_vm: MakeVm
     # The same ids each time, and one for each.
     assert len({nic.get("id") for nic in nics}) == 3
     assert [nic.get("id") for nic in get(client, f"/vms/{vm.pk}/nics")] == [nic.get("id") for nic in nics]
+
+
+def says(element: etree._Element) -> list[object]:
+    """Return all that an element says, however far it is indented."""
+    return [(str(each.tag), each.items(), (each.text or "").strip()) for each in element.iter()]
+
+
+def test_each_is_at_its_own_address(operator: User, outsider: User, make_vm: MakeVm) -> None:
+    stored = configuration(interfaces=["network default virtio 52:54:00:00:00:01", "user"])
+    disks = [Disk("vda", "/images/web01.qcow2").as_json()]
+    vm, other = (make_vm(name, stored_configuration=stored, disks=disks) for name in ("web01", "web02"))
+    client = as_person(operator)
+    for below in ("cdroms", "diskattachments", "nics", "statistics"):
+        for part in get(client, f"/vms/{vm.pk}/{below}"):
+            href = part.get("href", "").removeprefix(API)
+            assert says(get(client, href)) == says(part)
+            get(as_person(outsider), href, status=404)
+            get(client, f"/vms/{other.pk}/{below}/{part.get('id')}", status=404)
 
 
 def test_one_without_a_drive_has_none_and_an_empty_one_has_no_file(operator: User, make_vm: MakeVm) -> None:

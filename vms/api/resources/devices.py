@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from vms import actions
-from vms.api.collections import Collection
 from vms.api.declare import Group, Kind, Many, Reference, Resource, Scalar
-from vms.api.resources.vm_part import VmPart, part_id
+from vms.api.resources.vm_part import VmParts, part_id
 from vms.domain.configuration import BootDevice
 from vms.domain.disks import Disk, Kept
 from vms.domain.interfaces import Interface
@@ -136,7 +135,7 @@ REPORTED_DEVICE: Resource[Reported] = Resource(
 )
 
 
-class VmDiskAttachments(VmPart, Collection):
+class VmDiskAttachments(VmParts):
     """The disks of one VM, but for drives with media in them."""
 
     resource = DISK_ATTACHMENT
@@ -147,7 +146,7 @@ class VmDiskAttachments(VmPart, Collection):
         return [Attachment(self.vm, disk, first=number == 0) for number, disk in enumerate(disks)]
 
 
-class VmCdroms(VmPart, Collection):
+class VmCdroms(VmParts):
     """The CD drive of one VM."""
 
     resource = CDROM
@@ -158,7 +157,7 @@ class VmCdroms(VmPart, Collection):
         return [] if image is None else [Drive(self.vm, image)]
 
 
-class VmNics(VmPart, Collection):
+class VmNics(VmParts):
     """The network interfaces of one VM."""
 
     resource = NIC
@@ -169,7 +168,7 @@ class VmNics(VmPart, Collection):
         return [Nic(self.vm, number, Interface.of(line)) for number, line in enumerate(lines, 1)]
 
 
-class VmReportedDevices(VmPart, Collection):
+class VmReportedDevices(VmParts):
     """What the guest agent of one VM tells of its network, as it did when somebody looked last."""
 
     resource = REPORTED_DEVICE

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from vms import api_queries
-from vms.api.collections import Collection
 from vms.api.declare import Group, Kind, Many, Reference, Resource, Scalar
-from vms.api.resources.vm_part import VmPart, part_id
+from vms.api.resources.vm_part import VmParts, part_id
 from vms.models import Sample, VirtualMachine
 
 
@@ -49,7 +48,7 @@ STATISTIC: Resource[Statistic] = Resource(
 )
 
 
-class VmStatistics(VmPart, Collection):
+class VmStatistics(VmParts):
     """What one VM uses."""
 
     resource = STATISTIC

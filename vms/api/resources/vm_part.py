@@ -5,7 +5,11 @@ from __future__ import annotations
 from functools import cached_property
 from uuid import UUID, uuid5
 
+from rest_framework.request import Request
+from rest_framework.response import Response
+
 from vms import api_queries
+from vms.api.collections import Collection
 from vms.api.endpoint import Endpoint, as_uuid
 from vms.api.faults import NotFound
 from vms.models import VirtualMachine
@@ -33,6 +37,20 @@ class VmPart(Endpoint):
             return api_queries.vm(self.request.user, as_uuid(self.kwargs["vm_id"]))
         except VirtualMachine.DoesNotExist:
             raise NotFound("There is no such VM.") from None
+
+
+class VmParts(VmPart, Collection):
+    """A collection below one VM, and each of its members at an address of its own."""
+
+    def get(self, request: Request, **above: str) -> Response:
+        """List them, or show the one that is asked for."""
+        if "part_id" not in above:
+            return super().get(request, **above)
+        wanted = as_uuid(above["part_id"])
+        for part in self.rows():
+            if self.resource.id_of(part) == wanted:
+                return self.one(part)
+        raise NotFound("There is no such object.")
 
 
 def part_id(vm: VirtualMachine, kind: str, name: str) -> UUID:
