@@ -142,7 +142,7 @@ VM: Resource[Shown] = Resource(
     members=(
         Scalar("name", Kind.TEXT, lambda it: it.vm.name, written=True),
         Scalar("description", Kind.TEXT, lambda it: it.configuration.description, written=True),
-        Scalar("comment", Kind.TEXT, lambda it: ""),
+        Scalar("comment", Kind.TEXT, lambda it: it.vm.comment, written=True),
         POLICY,
         Group(
             "cpu",
