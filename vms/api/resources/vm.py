@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from vms.api.declare import Group, Kind, Many, Reference, Resource, Scalar
 from vms.domain.configuration import MOST_VCPUS, BootDevice, Configuration
@@ -24,7 +25,7 @@ BOOT_DEVICES = tuple(device.value for device in BootDevice)
 _TAKING_DOWN = (Action.SHUT_DOWN, Action.POWER_OFF)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shown:
     """A VM as it is shown.
 
@@ -44,7 +45,8 @@ class Shown:
         """What the portal knows of it."""
         return self.row.vm
 
-    @property
+    # Most of what is shown asks for it.
+    @cached_property
     def configuration(self) -> Configuration:
         """What is shown of its configuration."""
         return self.row.upcoming if self.next_run else self.row.current
