@@ -53,7 +53,7 @@ class Start(VmAction):
     def wish(self, row: VmRow, parameters: Tree, sent: Any) -> Wish:
         """Run once where the request says anything that differs from what is stored."""
         _check_initialization(parameters, sent)
-        (shown,) = self.show([row], next_run=True)
+        (shown,) = self.shown([row], next_run=True)
         options = options_of(sent.get("vm") or "", shown, paused=parameters.get("pause", False))
         return Wish(Action.RUN) if options == AS_STORED else Wish(Action.RUN_ONCE, options=options)
 

@@ -82,7 +82,7 @@ class VmEndpoint(Endpoint):
             raise NotFound("This VM is gone: it is no longer defined on its host.")
         return row
 
-    def show(self, rows: Sequence[VmRow], *, next_run: bool = False) -> list[Shown]:
+    def shown(self, rows: Sequence[VmRow], *, next_run: bool = False) -> list[Shown]:
         """Return them as they are shown."""
         defaults, viewer = PortalDefaults.load().setting, self.request.user
         return [Shown(row, defaults, next_run, permissions.may_view_operations(viewer, row.vm)) for row in rows]

@@ -18,7 +18,7 @@ class VmCollection(VmEndpoint):
     def get(self, request: Request) -> Response:
         """List them."""
         rows = queries.vm_rows(request.user, self.vms().values_list("pk", flat=True))
-        return self.many(self.show(rows, next_run=self.flag("next_run")))
+        return self.many(self.shown(rows, next_run=self.flag("next_run")))
 
 
 class SingleVm(VmEndpoint):
@@ -34,7 +34,7 @@ class SingleVm(VmEndpoint):
         What a run cannot take waits for the next cold start, whether or not the client says `next_run`.
         """
         row = self.row(vm_id)
-        (shown,) = self.show([row])
+        (shown,) = self.shown([row])
         edit = edit_of(request.data, shown)
         actions.edit(
             request.user,
@@ -56,5 +56,5 @@ class SingleVm(VmEndpoint):
         return self.asked(row, Wish(Action.REMOVE, disks=disks), parameters)
 
     def _show(self, vm_id: str, *, next_run: bool = False) -> Response:
-        (shown,) = self.show([self.row(vm_id)], next_run=next_run)
+        (shown,) = self.shown([self.row(vm_id)], next_run=next_run)
         return self.one(shown)
