@@ -89,7 +89,6 @@ def test_a_vm_that_was_read_can_be_sent_back(admin: User, make_vm: MakeVm) -> No
     ("sent", "named"),
     [
         ("<name>other</name>", "name"),
-        ("<comment>mine</comment>", "comment"),
         ("<type>desktop</type>", "type"),
         ("<os><type>windows_11</type></os>", "os.type"),
         ("<os><kernel>/boot/vmlinuz</kernel></os>", "os.kernel"),
@@ -146,6 +145,16 @@ def test_the_boot_order_is_the_whole_list(admin: User, vm: VirtualMachine) -> No
     body = f"<vm><os><boot><devices>{devices}</devices></boot></os></vm>"
     assert Wire(admin).put(vm, body).status == 200
     assert waiting(vm) == [{"boot": ["network", "hd"]}]
+
+
+def test_a_comment_holds_at_once(admin: User, vm: VirtualMachine) -> None:
+    wire = Wire(admin)
+    for _time in range(2):
+        assert wire.put(vm, "<vm><comment>Ask Grace.</comment></vm>").text("comment") == "Ask Grace."
+    assert (waiting(vm), Event.objects.filter(vm=vm).count()) == ([], 1)
+    assert put_json(as_person(admin), vm, {"comment": ""})[1]["comment"] == ""
+    refused = put_json(as_person(admin), vm, {"comment": "a\u0007"})
+    assert (refused[0], "comment" in str(refused[1]["detail"])) == (400, True)
 
 
 @pytest.mark.parametrize("option", ["stateless", "delete_protected"])

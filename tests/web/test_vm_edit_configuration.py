@@ -277,3 +277,11 @@ def test_without_htmx_it_is_a_page(log_in: LogIn, admin: User, vm: VirtualMachin
 def test_operators_are_forbidden_and_change_nothing(log_in: LogIn, operator: User, vm: VirtualMachine) -> None:
     assert log_in(operator).post(edit(vm), {"memory": "8 GiB", "stateless": "on"}).status_code == 403
     assert asked(vm) == []
+
+
+def test_a_comment_is_kept_by_the_portal_and_shown_on_the_vms_page(client: Client, vm: VirtualMachine) -> None:
+    assert save(client, vm, comment="Ask Grace.").status_code == 200
+    vm.refresh_from_db()
+    assert (vm.comment, asked(vm)) == ("Ask Grace.", [])
+    assert Event.objects.get(vm=vm).message == f"Comment of {vm.name} changed to “Ask Grace.”."
+    assert "Ask Grace." in client.get(reverse("vm_detail", args=[vm.pk])).content.decode()

@@ -174,9 +174,17 @@ def check_line(part: Part, value: object) -> None:
         raise ConfigurationError(part, "text")
 
 
-def _check_description(value: object) -> None:
+def check_text(name: str, value: object) -> None:
+    """Refuse anything but text.
+
+    Args:
+        name: What it is the text of.
+
+    Raises:
+        ConfigurationError: `text`.
+    """
     if not isinstance(value, str) or len(value) > _LONGEST_TEXT or not all(map(_printable, value.splitlines())):
-        raise ConfigurationError(Part.DESCRIPTION, "text")
+        raise ConfigurationError(name, "text")
 
 
 def _check_boot(value: object) -> None:
@@ -199,7 +207,7 @@ def _refuse(part: Part) -> Any:
 
 
 _CHECKS = {part: _refuse(part) for part in Part} | {
-    Part.DESCRIPTION: _check_description,
+    Part.DESCRIPTION: lambda value: check_text(Part.DESCRIPTION, value),
     Part.MEMORY: check_memory,
     Part.VCPUS: check_vcpus,
     Part.BOOT: _check_boot,

@@ -10,6 +10,13 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddField(
             model_name="virtualmachine",
+            name="comment",
+            field=models.TextField(
+                blank=True, help_text="Kept by the portal; its host knows nothing of it.", verbose_name="comment"
+            ),
+        ),
+        migrations.AddField(
+            model_name="virtualmachine",
             name="first_seen_at",
             field=models.DateTimeField(default=django.utils.timezone.now, editable=False),
         ),

@@ -35,6 +35,9 @@ class VirtualMachine(models.Model):
     uuid = models.UUIDField(_("libvirt UUID"), editable=False)
     name = models.CharField(_("name"), max_length=255)
     description = models.TextField(_("description"), blank=True)
+    comment = models.TextField(
+        _("comment"), blank=True, help_text=_("Kept by the portal; its host knows nothing of it.")
+    )
     memory = models.PositiveBigIntegerField(_("memory"), default=0, help_text=_("Bytes."))
     vcpus = models.PositiveIntegerField(_("virtual CPUs"), default=0)
     tags = models.ManyToManyField(Tag, blank=True, related_name="vms", verbose_name=_("tags"))

@@ -36,6 +36,11 @@ class EditForm(VmPolicyForm, ConfigurationForm):
     """A VM's configuration and policy."""
 
     description = TextField(required=False)
+    comment = TextField(
+        required=False,
+        label=gettext_lazy("Comment"),
+        help_text=gettext_lazy("Kept by the portal; its host knows nothing of it."),
+    )
     memory = MemoryField(required=False)
     vcpus = VcpusField(required=False)
     boot = BootOrderField(required=False)
@@ -47,6 +52,7 @@ class EditForm(VmPolicyForm, ConfigurationForm):
     #: As they stand in the dialog, so that the summary of errors names them in the same order.
     field_order = [
         Part.DESCRIPTION,
+        "comment",
         "tags",
         *EDITABLE[1:],
         "force",
@@ -60,7 +66,7 @@ class EditForm(VmPolicyForm, ConfigurationForm):
         """Build it from what a VM is, and what its next cold start will use."""
         self.row, self.upcoming = row, row.upcoming
         shown = {part.value: self.upcoming.value(part) for part in EDITABLE} | {"boot": boot_choice(self.upcoming.boot)}
-        options = {option.value: getattr(row.vm, option) for option in Option}
+        options = {option.value: getattr(row.vm, option) for option in Option} | {"comment": row.vm.comment}
         tags = list(row.vm.tags.values_list("name", flat=True))
         super().__init__(*args, setting=row.vm.policy_setting, tags=tags, initial=shown | options, **kwargs)
         self.fields["boot"].keep(self.upcoming.boot)  # type: ignore[attr-defined]  # a BootOrderField
@@ -134,6 +140,11 @@ class EditForm(VmPolicyForm, ConfigurationForm):
     def options(self) -> dict[Option, bool]:
         """What a person changed of the options."""
         return {option: self.cleaned_data[option] for option in Option if option in self.changed_data}
+
+    @property
+    def comment_change(self) -> str | None:
+        """The comment, where a person changed it."""
+        return self.cleaned_data["comment"] if "comment" in self.changed_data else None
 
     @property
     def tags_change(self) -> tuple[str, ...] | None:

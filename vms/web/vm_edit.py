@@ -54,6 +54,7 @@ def _save(request: Request, vm: VirtualMachine, form: EditForm) -> bool:
             options=form.options,
             values=form.values,
             tags=form.tags_change,
+            comment=form.comment_change,
             correlation_id=correlation_id(),
         )
     except PolicyError as error:

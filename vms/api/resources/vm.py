@@ -46,6 +46,7 @@ class Shown:
         """What the portal knows of it."""
         return self.row.vm
 
+    # Most of what is shown asks for it.
     @cached_property
     def configuration(self) -> Configuration:
         """What is shown of its configuration."""
@@ -144,7 +145,7 @@ VM: Resource[Shown] = Resource(
     members=(
         Scalar("name", Kind.TEXT, lambda it: it.vm.name, written=True),
         Scalar("description", Kind.TEXT, lambda it: it.configuration.description, written=True),
-        Scalar("comment", Kind.TEXT, lambda it: ""),
+        Scalar("comment", Kind.TEXT, lambda it: it.vm.comment, written=True),
         POLICY,
         Group(
             "cpu",

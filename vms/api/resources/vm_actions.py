@@ -54,7 +54,7 @@ class Start(VmAction):
         """Run once where the request says anything that differs from what is stored."""
         _check_initialization(parameters, sent)
         (shown,) = self.shown([row], next_run=True)
-        options = options_of(sent.get("vm", ""), shown, paused=parameters.get("pause", False))
+        options = options_of(sent.get("vm") or "", shown, paused=parameters.get("pause", False))
         return Wish(Action.RUN) if options == AS_STORED else Wish(Action.RUN_ONCE, options=options)
 
 

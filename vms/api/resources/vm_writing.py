@@ -23,7 +23,6 @@ _NO_SUCH_SETTING = "This portal has no such setting."
 #: What stays as it is, and why.
 _FIXED = {
     "name": "A VM is renamed on its host.",
-    "comment": "This portal keeps no comment besides the description.",
     "template.id": "This portal has no other template.",
     "template.name": "This portal has no other template.",
     "cluster.id": "This portal has no other cluster.",
@@ -53,6 +52,7 @@ class Edit:
     setting: SettingChange
     options: dict[Option, bool]
     values: dict[Part, Any]
+    comment: str | None
 
 
 def edit_of(sent: Any, shown: Shown) -> Edit:
@@ -64,7 +64,7 @@ def edit_of(sent: Any, shown: Shown) -> Edit:
     read = VM.read(sent)
     _check_fixed(sent, shown)
     options = {option: read[option] for option in _OPTIONS if option in read}
-    return Edit(setting_of(read), options, values_of(read))
+    return Edit(setting_of(read), options, values_of(read), read.get("comment"))
 
 
 def values_of(read: Tree) -> dict[Part, Any]:

@@ -64,6 +64,7 @@ class SingleVm(VmEndpoint):
             setting=edit.setting,
             options=edit.options,
             values=edit.values,
+            comment=edit.comment,
             correlation_id=correlation_id(),
         )
         return self._show(vm_id)
