@@ -47,6 +47,7 @@ def _restore_what_migrations_made() -> None:
         import_module("vms.migrations.0002_groups").create_groups(apps, None)
         import_module("vms.migrations.0010_removal_groups").grant(apps, None)
         import_module("vms.migrations.0012_first_roles").create(apps, None)
+        import_module("vms.migrations.0020_webhook_groups").grant(apps, None)
 
 
 def the_role(name: str) -> Role:

@@ -34,6 +34,14 @@ from vms.actions.signing_in import TooSoon, code_is, end_other_sessions, needs_c
 from vms.actions.steering import cancel, extend, force_now
 from vms.actions.tags import check_tags, set_tags
 from vms.actions.verdicts import refusal_text, verdict_for
+from vms.actions.webhooks import (
+    add_webhook,
+    change_webhook,
+    event_kinds,
+    remove_webhook,
+    renew_webhook_secret,
+    send_test,
+)
 
 __all__ = [
     "Answer",
@@ -45,10 +53,12 @@ __all__ = [
     "SettingChange",
     "TooSoon",
     "add_host",
+    "add_webhook",
     "assign",
     "cancel",
     "cancel_queued",
     "change_host",
+    "change_webhook",
     "check_assignment",
     "check_host",
     "check_tags",
@@ -61,6 +71,7 @@ __all__ = [
     "edit",
     "enable_second_factor",
     "end_other_sessions",
+    "event_kinds",
     "extend",
     "force_now",
     "give_role",
@@ -76,13 +87,16 @@ __all__ = [
     "refusal_text",
     "remove",
     "remove_host",
+    "remove_webhook",
     "renew_recovery_codes",
+    "renew_webhook_secret",
     "request",
     "request_each",
     "resume",
     "revert",
     "run",
     "run_once",
+    "send_test",
     "set_defaults",
     "set_name",
     "set_options",
