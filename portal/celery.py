@@ -41,6 +41,11 @@ app.conf.beat_schedule = {
         "schedule": 5.0,
         "options": {"expires": 5, "ignore_result": True, "queue": queues.CHORES},
     },
+    "webhooks": {
+        "task": "vms.deliver",
+        "schedule": 5.0,
+        "options": {"expires": 5, "ignore_result": True, "queue": queues.CHORES},
+    },
     "forget": {
         "task": "vms.forget",
         "schedule": 60.0,

@@ -42,6 +42,7 @@ SETTINGS = (
     "PORTAL_SECRET_KEY",
     "PORTAL_TRUSTED_ORIGINS",
     "PORTAL_URL",
+    "PORTAL_WEBHOOKS_PRIVATE",
     "PORTAL_WORKERS",
 )
 SUPERVISED = ("PORTAL_INSTANCE", "PORTAL_OWN_REDIS", "PORTAL_RUN", "PORTAL_VENV", "PORTAL_WORKER_PROCESSES")
@@ -100,6 +101,7 @@ class Config:
     email: dict[str, Any] = field(repr=False)
     email_from: str
     public_url: str
+    webhooks_private: bool
     log_format: str
     log_level: str
     secret_key: str = field(repr=False)
@@ -294,6 +296,7 @@ def load(variables: Mapping[str, str] = os.environ) -> Config:
         public_url=reader.read(
             21, "PORTAL_URL", "", _origin, "Give scheme and host without a path: https://vms.example.org"
         ),
+        webhooks_private=reader.flag(23, "PORTAL_WEBHOOKS_PRIVATE", default=False),
         log_format=reader.read(
             13,
             "PORTAL_LOG_FORMAT",

@@ -154,6 +154,11 @@ DEFAULT_FROM_EMAIL = SERVER_EMAIL = PORTAL_CONFIG.email_from or "vm-portal@local
 # Seconds that a mail server may say nothing. Well below the time limit of a task.
 EMAIL_TIMEOUT = 10
 
+# Webhooks ------------------------------------------------------------------------------------------------------------
+
+#: Whether they may post to this machine and its networks. Who adds webhooks could otherwise reach what only we can.
+PORTAL_WEBHOOKS_PRIVATE = PORTAL_CONFIG.webhooks_private
+
 # Hosts ---------------------------------------------------------------------------------------------------------------
 
 # How many worker processes may wait for one host at a time: one that hangs leaves a process for the others.

@@ -9,7 +9,13 @@ import pytest
 
 from vms.hypervisor import connections
 
-pytest_plugins = ["tests.support.emptying", "tests.support.fake", "tests.support.guests", "tests.support.smtp"]
+pytest_plugins = [
+    "tests.support.emptying",
+    "tests.support.fake",
+    "tests.support.guests",
+    "tests.support.receiver",
+    "tests.support.smtp",
+]
 
 #: Where guests are emulated, which takes the processors; and where tests wait for other things instead, for long.
 WITH_GUESTS = ("tests/acceptance/test_real", "tests/demo/test_guests", "tests/hypervisor/test_contract")

@@ -455,6 +455,14 @@ TAG_ERROR: dict[str, Promise] = {
     ),
 }
 
+WEBHOOK_ERROR: dict[str, Promise] = {
+    "too_long": _("The URL is longer than 500 characters."),
+    "malformed": _("This is not a URL in ASCII characters without a fragment."),
+    "scheme": _("The URL begins with https:// or http://."),
+    "login": _("The URL has no user name and no password: the signature says who posts."),
+    "host": _("The URL names no host."),
+}
+
 
 Choices = list[tuple[str, Promise]]
 

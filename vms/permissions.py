@@ -12,7 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 
 from vms.domain.power import Action
-from vms.models import Host, Operation, VirtualMachine
+from vms.models import Event, Host, Operation, VirtualMachine, Webhook
 from vms.roles import access_of
 
 Actor = User | AnonymousUser
@@ -37,6 +37,9 @@ ADD_TAG = "vms.add_tag"
 DELETE_TAG = "vms.delete_tag"
 VIEW_PEOPLE = "auth.view_user"
 REMOVE_SECOND_FACTOR = "vms.delete_secondfactor"
+ADD_WEBHOOK = "vms.add_webhook"
+CHANGE_WEBHOOK = "vms.change_webhook"
+REMOVE_WEBHOOK = "vms.delete_webhook"
 
 #: The permission that each action needs. Resume is Run for a VM that still has its memory.
 ACTION_PERMISSION: dict[Action, str] = {
@@ -164,6 +167,13 @@ def may_view_people(user: Actor) -> bool:
     return _has(user, VIEW_PEOPLE) or _has(user, ASSIGN)
 
 
+def may_see_event(user: Actor, event: Event) -> bool:
+    """Say whether `user` may be told of an event: of one without a VM, who may see events on the portal."""
+    if event.vm is None:
+        return _has(user, VIEW_EVENTS)
+    return may_view(user, event.vm) and may_view_events(user, event.vm)
+
+
 def may_assign(user: Actor, vm: VirtualMachine) -> bool:
     """Say whether `user` may give and take roles on `vm`."""
     return access_of(user).may(ASSIGN, vm)
@@ -230,6 +240,24 @@ def may_remove_second_factor(user: Actor, person: User) -> bool:
     """Say whether `user` may let a person log in without codes: oneself, or as a helper; superusers help each other."""
     helps = _has(user, REMOVE_SECOND_FACTOR) and (user.is_superuser or not person.is_superuser)
     return user.is_active and (user == person or helps)
+
+
+def may_add_webhook(user: Actor) -> bool:
+    """Say whether `user` may have events posted somewhere."""
+    return _has(user, ADD_WEBHOOK)
+
+
+def may_change_webhook(user: Actor, webhook: Webhook) -> bool:
+    """Say whether `user` may change a webhook and its secret: only one's own, as it tells what its owner may see.
+
+    Superusers, who may see everything, may change all.
+    """
+    return _has(user, CHANGE_WEBHOOK) and (user.is_superuser or user.pk == webhook.owner_id)
+
+
+def may_remove_webhook(user: Actor) -> bool:
+    """Say whether `user` may remove webhooks, which tells nobody anything."""
+    return _has(user, REMOVE_WEBHOOK)
 
 
 def require(allowed: bool) -> None:

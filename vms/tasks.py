@@ -12,7 +12,7 @@ from django.dispatch import receiver
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from vms import outbox, queues
+from vms import outbox, queues, webhooks
 from vms.engine import advance as engine
 from vms.engine import bulk, glimpses, retention, sampling
 from vms.engine import sweep as sweeping
@@ -53,6 +53,12 @@ def _wake_all(vm_ids: Iterable[UUID], since: datetime) -> None:
 def send_mail() -> None:
     """Send the mails that are due. Beat sends this every few seconds."""
     outbox.send_due()
+
+
+@shared_task(name="vms.deliver")
+def deliver() -> None:
+    """Deliver to webhooks what is due. Beat sends this every few seconds."""
+    webhooks.deliver_due()
 
 
 @shared_task(name="vms.clean_up")

@@ -58,6 +58,7 @@ def test_without_any_variable_everything_has_a_usable_default(short_home: Path) 
         ("PORTAL_EMAIL_FROM", "VM Portal", "portal.E020"),
         ("PORTAL_URL", "vms.example.org", "portal.E021"),
         ("PORTAL_URL", "https://example.org/vms", "portal.E021"),
+        ("PORTAL_WEBHOOKS_PRIVATE", "yes", "portal.E023"),
     ],
 )
 def test_a_wrong_value_is_one_problem_with_a_hint_and_stops_servers(name: str, value: str, problem: str) -> None:

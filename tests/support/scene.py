@@ -49,6 +49,7 @@ def _restore_what_migrations_made() -> None:
         import_module("vms.migrations.0012_first_roles").create(apps, None)
         import_module("vms.migrations.0020_administrators_external").grant(apps, None)
         import_module("vms.migrations.0022_adding").grant(apps, None)
+        import_module("vms.migrations.0024_webhook_groups").grant(apps, None)
 
 
 def the_role(name: str) -> Role:

@@ -47,6 +47,8 @@ MODELS = (
     "event",
     "portaldefaults",
     "configurationchange",
+    "webhook",
+    "webhookdelivery",
 )
 
 

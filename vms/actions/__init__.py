@@ -44,6 +44,14 @@ from vms.actions.signing_in import TooSoon, code_is, end_other_sessions, needs_c
 from vms.actions.steering import cancel, extend, force_now
 from vms.actions.tags import add_tag, check_tags, put_tag, remove_tag, set_tags, take_tag
 from vms.actions.verdicts import refusal_text, verdict_for
+from vms.actions.webhooks import (
+    add_webhook,
+    change_webhook,
+    event_kinds,
+    remove_webhook,
+    renew_webhook_secret,
+    send_test,
+)
 
 __all__ = [
     "Answer",
@@ -58,12 +66,14 @@ __all__ = [
     "add_host",
     "add_tag",
     "add_vm",
+    "add_webhook",
     "assign",
     "begin_job",
     "begin_step",
     "cancel",
     "cancel_queued",
     "change_host",
+    "change_webhook",
     "check_assignment",
     "check_host",
     "check_tags",
@@ -79,6 +89,7 @@ __all__ = [
     "end_job",
     "end_other_sessions",
     "end_step",
+    "event_kinds",
     "extend",
     "force_now",
     "give_role",
@@ -96,13 +107,16 @@ __all__ = [
     "remove",
     "remove_host",
     "remove_tag",
+    "remove_webhook",
     "renew_recovery_codes",
+    "renew_webhook_secret",
     "request",
     "request_each",
     "resume",
     "revert",
     "run",
     "run_once",
+    "send_test",
     "set_defaults",
     "set_name",
     "set_options",

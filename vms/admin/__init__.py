@@ -4,6 +4,6 @@ History is read-only. What may be changed is changed through `vms.actions`, and 
 confirmation that the pages show: what it will do, the reason, the one-time override, and nobody's rule but the one.
 """
 
-from vms.admin import history, hosts, machines, people
+from vms.admin import history, hosts, machines, people, webhooks
 
-__all__ = ["history", "hosts", "machines", "people"]
+__all__ = ["history", "hosts", "machines", "people", "webhooks"]

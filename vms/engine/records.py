@@ -10,10 +10,11 @@ from typing import ParamSpec, TypeVar
 import structlog
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
+from django.db import transaction
 from django.utils import translation
 from structlog.contextvars import get_contextvars
 
-from vms.engine import changes
+from vms.engine import changes, webhooks
 from vms.models import Event, Host, Operation, VirtualMachine
 
 P = ParamSpec("P")
@@ -89,6 +90,11 @@ class Code(IntEnum):
     ROLE_TAKEN = 100051
     TAG_ADDED = 100070
     TAG_REMOVED = 100071
+    WEBHOOK_ADDED = 100060
+    WEBHOOK_UPDATED = 100061
+    WEBHOOK_REMOVED = 100062
+    WEBHOOK_DISABLED = 100063
+    WEBHOOK_FAILED = 100064
 
 
 def in_english(tell: Callable[P, R]) -> Callable[P, R]:
@@ -113,22 +119,24 @@ def record(
     actor: User | AnonymousUser | None = None,
     correlation_id: str = "",
 ) -> Event:
-    """Add an event in the caller's transaction, and a log line that says the same.
+    """Add an event in the caller's transaction, what webhooks are to be told of it, and a log line that says the same.
 
     Args:
         correlation_id: By default its operation's, or that of the request that it is written in.
     """
-    event = Event.objects.create(
-        code=code,
-        severity=severity,
-        message=message,
-        vm=vm,
-        host=host or (vm.host if vm else None),
-        operation=operation,
-        actor=actor if isinstance(actor, User) else None,
-        actor_name=actor.get_username() if actor is not None else "",
-        correlation_id=correlation_id or _correlation_id(operation),
-    )
+    with transaction.atomic(savepoint=False):
+        event = Event.objects.create(
+            code=code,
+            severity=severity,
+            message=message,
+            vm=vm,
+            host=host or (vm.host if vm else None),
+            operation=operation,
+            actor=actor if isinstance(actor, User) else None,
+            actor_name=actor.get_username() if actor is not None else "",
+            correlation_id=correlation_id or _correlation_id(operation),
+        )
+        webhooks.write(event)
     changes.tell(*([vm.pk] if vm else []), topics=[changes.EVENTS])
     log.info(
         "event",

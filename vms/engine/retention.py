@@ -1,8 +1,8 @@
 """The one authority that lets history go: events, and operations with their steps and pictures, once they are old.
 
 How long they are kept is a setting of the portal. Nothing is deleted that is still needed: an operation that runs, the
-newest one of each VM, or one that somebody is yet to be mailed about. Work is done in small transactions, so that
-nobody waits for the database; it can be interrupted anywhere and done again.
+newest one of each VM, or what somebody is yet to be mailed about or a webhook to be told of. Work is done in small
+transactions, so that nobody waits for the database; it can be interrupted anywhere and done again.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from django.utils import timezone
 
 from vms.domain.retention import Keep, cutoff
 from vms.engine.records import Code, record
-from vms.models import Bulk, Event, ExternalJob, Mail, Operation, PortalDefaults, VirtualMachine
+from vms.models import Bulk, Event, ExternalJob, Mail, Operation, PortalDefaults, VirtualMachine, WebhookDelivery
 
 #: So many rows are deleted in one transaction, and so long others are let in between two, in seconds.
 _AT_ONCE = 200
 _PAUSE = 0.02
 #: When history that should be gone has been kept for this much longer, a night was missed.
 _A_NIGHT = timedelta(hours=25)
-#: A mail that was sent is kept for as long as somebody may ask about it.
-_MAIL_KEPT = timedelta(days=30)
+#: A mail that was sent, and what a webhook was told, is kept for as long as somebody may ask about it.
+_POST_KEPT = timedelta(days=30)
 
 
 @dataclass(slots=True)
@@ -43,6 +43,7 @@ class Removed:
     bulks: int = 0
     jobs: int = 0
     mails: int = 0
+    deliveries: int = 0
     vms: int = 0
     all_of_it: bool = False
 
@@ -87,19 +88,24 @@ def _kinds(
     events_before: datetime | None, operations_before: datetime | None, now: datetime
 ) -> Iterator[tuple[str, Callable[[], QuerySet[Any]]]]:
     """Yield each kind of row with what finds those to delete; operations before events, which may name them."""
-    mails = Mail.objects.filter(created_at__lt=now - _MAIL_KEPT)
+    mails = Mail.objects.filter(created_at__lt=now - _POST_KEPT)
+    deliveries = WebhookDelivery.objects.filter(created_at__lt=now - _POST_KEPT)
     yield "operations", lambda: _old_operations(operations_before)
     yield "events", lambda: _old_events(events_before)
     yield "bulks", lambda: _old_bulks(operations_before)
     yield "jobs", lambda: _old_jobs(operations_before)
     yield "mails", lambda: mails.exclude(state__in=Mail.UNSENT)
+    yield "deliveries", lambda: deliveries.exclude(state__in=WebhookDelivery.UNDELIVERED)
     yield "vms", lambda: _forgotten(operations_before)
 
 
 def _old_events(before: datetime | None) -> QuerySet[Event]:
     # Not the model's own manager, whose rows nobody deletes.
     events: QuerySet[Event] = QuerySet(Event)
-    return events.filter(at__lt=before) if before is not None else events.none()
+    if before is None:
+        return events.none()
+    untold = WebhookDelivery.objects.filter(event=OuterRef("pk"), state__in=WebhookDelivery.UNDELIVERED)
+    return events.filter(~Exists(untold), at__lt=before)
 
 
 def _old_operations(before: datetime | None) -> QuerySet[Operation]:

@@ -19,6 +19,7 @@ from vms.models.roles import Assignment, Role
 from vms.models.samples import Glimpse, Sample
 from vms.models.signing_in import Attempts, RecoveryCode, SecondFactor
 from vms.models.tags import Tag
+from vms.models.webhooks import Webhook, WebhookDelivery
 
 __all__ = [
     "SCREEN_LIMIT",
@@ -52,4 +53,6 @@ __all__ = [
     "Subscription",
     "Tag",
     "VirtualMachine",
+    "Webhook",
+    "WebhookDelivery",
 ]
