@@ -3,6 +3,16 @@
 Each one is a single transaction: permission, conflict, operation, status, event; a worker is woken on commit.
 """
 
+from vms.actions.api_tokens import (
+    Caller,
+    begin_session,
+    caller_of,
+    log_in,
+    log_out,
+    make_token,
+    revoke_token,
+    token_of,
+)
 from vms.actions.asking import (
     Preview,
     power_cycle,
@@ -30,7 +40,15 @@ from vms.actions.policy import set_defaults, set_options, set_policy, set_retent
 from vms.actions.preferences import dismiss_hint, set_name, set_preferences, show_hints
 from vms.actions.roles import assign, check_assignment, give_role, take_role, unassign
 from vms.actions.second_factor import disable_second_factor, enable_second_factor, renew_recovery_codes
-from vms.actions.signing_in import TooSoon, code_is, end_other_sessions, needs_code, password_is, person_of
+from vms.actions.signing_in import (
+    TooSoon,
+    code_is,
+    end_other_sessions,
+    is_password_of,
+    needs_code,
+    password_is,
+    person_of,
+)
 from vms.actions.steering import cancel, extend, force_now
 from vms.actions.tags import check_tags, set_tags
 from vms.actions.verdicts import refusal_text, verdict_for
@@ -38,6 +56,7 @@ from vms.actions.verdicts import refusal_text, verdict_for
 __all__ = [
     "Answer",
     "Asked",
+    "Caller",
     "HostTaken",
     "Preview",
     "ReasonRequired",
@@ -46,6 +65,8 @@ __all__ = [
     "TooSoon",
     "add_host",
     "assign",
+    "begin_session",
+    "caller_of",
     "cancel",
     "cancel_queued",
     "change_host",
@@ -64,7 +85,11 @@ __all__ = [
     "extend",
     "force_now",
     "give_role",
+    "is_password_of",
+    "log_in",
+    "log_out",
     "look",
+    "make_token",
     "needs_code",
     "password_is",
     "person_of",
@@ -81,6 +106,7 @@ __all__ = [
     "request_each",
     "resume",
     "revert",
+    "revoke_token",
     "run",
     "run_once",
     "set_defaults",
@@ -95,6 +121,7 @@ __all__ = [
     "subscribe",
     "suspend",
     "take_role",
+    "token_of",
     "unassign",
     "verdict_for",
     "waiting_changes",

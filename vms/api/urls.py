@@ -2,6 +2,7 @@
 
 from django.urls import path, re_path
 
+from vms.api import sso
 from vms.api.endpoint import NothingHere
 from vms.api.resources import vms
 
@@ -15,5 +16,7 @@ urlpatterns = [
     path("api/vms/<str:vm_id>/reset", vms.PowerCycle.as_view()),
     path("api/vms/<str:vm_id>/powercycle", vms.PowerCycle.as_view()),
     path("api/vms/<str:vm_id>/suspend", vms.Suspend.as_view()),
+    path("services/sso-logout", sso.LogOut.as_view()),
+    path("sso/oauth/token", sso.LogIn.as_view()),
     re_path("^.*$", NothingHere.as_view()),
 ]

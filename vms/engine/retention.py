@@ -1,8 +1,9 @@
 """The one authority that lets history go: events, and operations with their steps and pictures, once they are old.
 
 How long they are kept is a setting of the portal. Nothing is deleted that is still needed: an operation that runs, the
-newest one of each VM, or one that somebody is yet to be mailed about. Work is done in small transactions, so that
-nobody waits for the database; it can be interrupted anywhere and done again.
+newest one of each VM, or one that somebody is yet to be mailed about. Tokens of the API go when their time is over.
+Work is done in small transactions, so that nobody waits for the database; it can be interrupted anywhere and done
+again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from django.utils import timezone
 
 from vms.domain.retention import Keep, cutoff
 from vms.engine.records import Code, record
-from vms.models import Bulk, Event, Mail, Operation, PortalDefaults, VirtualMachine
+from vms.models import ApiToken, Bulk, Event, Mail, Operation, PortalDefaults, VirtualMachine
 
 #: So many rows are deleted in one transaction, and so long others are let in between two, in seconds.
 _AT_ONCE = 200
@@ -43,6 +44,7 @@ class Removed:
     bulks: int = 0
     mails: int = 0
     vms: int = 0
+    tokens: int = 0
     all_of_it: bool = False
 
     @property
@@ -92,6 +94,7 @@ def _kinds(
     yield "bulks", lambda: _old_bulks(operations_before)
     yield "mails", lambda: mails.exclude(state__in=Mail.UNSENT)
     yield "vms", lambda: _forgotten(operations_before)
+    yield "tokens", lambda: ApiToken.objects.filter(good_until__lt=now)
 
 
 def _old_events(before: datetime | None) -> QuerySet[Event]:

@@ -5,6 +5,7 @@ here: an `Operation` is one durable power action, its `OperationStep`s are its j
 changes. Everybody imports them from here; which module of the package has a table is its own affair.
 """
 
+from vms.models.api_tokens import ApiToken, ApiTokenQuerySet
 from vms.models.bulks import Bulk, BulkRefusal
 from vms.models.defaults import PortalDefaults
 from vms.models.events import Event, EventQuerySet
@@ -20,6 +21,8 @@ from vms.models.tags import Tag
 
 __all__ = [
     "SCREEN_LIMIT",
+    "ApiToken",
+    "ApiTokenQuerySet",
     "Assignment",
     "Attempts",
     "Bulk",
