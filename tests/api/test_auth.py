@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -75,6 +76,11 @@ def test_bad_credentials_are_told_in_json(viewer: User, wrong: dict[str, str]) -
     assert sent["error_code"] == "access_denied"
     assert sent["error"].startswith(f"Cannot authenticate user '{wrong.get('username', GOOD['username'])}': ")
     assert not ApiToken.objects.exists()
+
+
+def test_the_database_is_not_asked_for_a_name_that_some_cannot_take(django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(0):
+        assert ask_for_token(username="ve\0ra").status_code == 400
 
 
 @pytest.mark.parametrize("wrong", [{"grant_type": "client_credentials"}, {"scope": "openid"}, {"scope": ""}], ids=str)

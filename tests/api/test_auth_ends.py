@@ -21,6 +21,7 @@ from tests.api.auth import (
     log_out,
 )
 from vms import actions
+from vms.actions import signing_in
 from vms.engine import retention
 from vms.engine.records import Code
 from vms.models import ApiToken, Event
@@ -133,6 +134,14 @@ def test_tokens_outlive_that_django_stores_the_same_password_in_another_way(
     viewer.refresh_from_db()
     assert viewer.password != stored, "it was stored in another way"
     assert is_let_in(client)
+
+
+def test_tokens_do_not_move_to_a_password_that_only_came_meanwhile(viewer: User, made: str) -> None:
+    before = User.objects.get(pk=viewer.pk)
+    viewer.set_password("another password")
+    viewer.save()
+    signing_in._keep_tokens(before, viewer.password, "another password")
+    assert not is_let_in(bearer(made))
 
 
 def test_what_is_over_is_cleared_away(viewer: User, made: str, clock: time_machine.Traveller) -> None:
