@@ -14,7 +14,21 @@ from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, Exists, F, Max, Model, OuterRef, Prefetch, Q, QuerySet, Subquery, Window
+from django.db.models import (
+    Case,
+    Count,
+    Exists,
+    F,
+    Max,
+    Model,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Subquery,
+    When,
+    Window,
+)
 from django.db.models.expressions import OrderBy
 from django.db.models.functions import Coalesce, Lower, RowNumber
 from django.utils import timezone
@@ -27,6 +41,7 @@ from vms.domain.operation import STAGES_IN_FLIGHT, Outcome, Stage
 from vms.domain.power import VmStatus
 from vms.engine.records import Code
 from vms.models import (
+    ApiToken,
     Assignment,
     Bulk,
     BulkRefusal,
@@ -51,6 +66,7 @@ STRIP_RECENT, RECENT = 3, timedelta(minutes=10)
 
 #: The Account page lists so many.
 SIGN_INS_SHOWN = 10
+API_TOKENS_SHOWN = 100
 _SIGN_INS = (Code.USER_LOGGED_IN, Code.LOGIN_FAILED, Code.SECOND_FACTOR_REFUSED, Code.RECOVERY_CODE_USED)
 
 #: Outcomes that a row keeps telling until the VM's next operation: what was asked for did not come true.
@@ -391,6 +407,21 @@ def two_factor(viewer: User) -> tuple[SecondFactor, int] | None:
     """Return the viewer's second factor, and how many recovery codes are left; None where they have none."""
     factor = SecondFactor.objects.filter(user=viewer).annotate(left=Count("user__recovery_codes")).first()
     return (factor, vars(factor)["left"]) if factor is not None else None
+
+
+def api_tokens(viewer: User) -> list[ApiToken]:
+    """Return the viewer's tokens of the API that are good: those that they have made, then sessions; newest first."""
+    made_first = Case(When(kind=ApiToken.Kind.TOKEN, then=0), default=1)
+    return list(ApiToken.objects.of(viewer).lasting().order_by(made_first, "-made_at", "-pk")[:API_TOKENS_SHOWN])
+
+
+def api_token(viewer: User, token_id: int) -> ApiToken:
+    """Return one of the viewer's tokens of the API.
+
+    Raises:
+        ApiToken.DoesNotExist: They have no such token, or have it no more.
+    """
+    return ApiToken.objects.of(viewer).lasting().get(pk=token_id)
 
 
 def hosts(viewer: Actor) -> QuerySet[Host]:

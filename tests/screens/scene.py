@@ -11,6 +11,7 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from tests.support.scene import MakeOperation, MakeVm, configuration, pending
+from vms.domain.api_tokens import binding
 from vms.domain.observation import Proof
 from vms.domain.operation import Failure, Outcome, Stage, StepKind
 from vms.domain.plan import PlanKind
@@ -18,6 +19,7 @@ from vms.domain.power import Action, VmStatus
 from vms.engine.records import Code, record
 from vms.hypervisor import png
 from vms.models import (
+    ApiToken,
     Bulk,
     BulkRefusal,
     Event,
@@ -55,6 +57,7 @@ class Scene:
     forced: Operation
     failed: Operation
     bulk: Bulk
+    token: ApiToken
 
 
 def build(host: Host, make_vm: MakeVm, make_operation: MakeOperation, ada: User) -> Scene:
@@ -89,7 +92,7 @@ def build(host: Host, make_vm: MakeVm, make_operation: MakeOperation, ada: User)
     bulk, queued = _bulk(vms, make_operation)
     _looked_at(vms["web01"])
     _events(ada, vms, running, forced, failed)
-    return Scene(host, away, _checks(), vms, running, queued, forced, failed, bulk)
+    return Scene(host, away, _checks(), vms, running, queued, forced, failed, bulk, _token(ada))
 
 
 def _correlation(number: int) -> str:
@@ -249,6 +252,36 @@ def _picture() -> tuple[int, int, bytes]:
         height,
         png.write(width, height, b"".join(bytes((0, 0, 40 + row // 4)) * width for row in range(height))),
     )
+
+
+def _token(ada: User) -> ApiToken:
+    """Two that Ada's programs use, of which the first is hers to revoke."""
+    common = {
+        "person": ada,
+        "bound_to": binding(ada.password),
+        "last_used_at": NOW - timedelta(minutes=3),
+        "address": "192.0.2.44",
+    }
+    made = ApiToken.objects.create(
+        kind=ApiToken.Kind.TOKEN,
+        name="Ansible on the build server",
+        digest="0" * 64,
+        made_at=NOW - timedelta(days=20),
+        good_until=NOW + timedelta(days=70),
+        expires_at=NOW + timedelta(days=70),
+        **common,
+    )
+    ApiToken.objects.create(
+        kind=ApiToken.Kind.SESSION,
+        name="PythonSDK/4.6.3",
+        digest="1" * 64,
+        made_at=NOW - timedelta(minutes=20),
+        begun_with=made,
+        good_until=NOW + timedelta(minutes=57),
+        expires_at=NOW + timedelta(hours=23),
+        **common,
+    )
+    return made
 
 
 def _events(

@@ -161,6 +161,20 @@ def second_step(page: Page, _scene: Scene) -> None:
     expect(page.locator("#id_code")).to_be_visible()
 
 
+def no_name(page: Page, _scene: Scene) -> None:
+    """Try to make a token that has no name."""
+    page.locator("#main form button").click()
+    expect(page.locator("[data-error-summary]")).to_be_focused()
+
+
+def made_token(page: Page, _scene: Scene) -> None:
+    """Have a new token shown."""
+    page.fill("#id_name", "Backup script")
+    page.fill("#id_password", "a password")
+    page.locator("#main form button").click()
+    expect(page.locator(".portal-secret")).to_be_visible()
+
+
 def new_recovery_codes(page: Page, _scene: Scene) -> None:
     """Have new recovery codes shown."""
     page.fill("#id_password", "a password")
@@ -321,6 +335,10 @@ SCREENS = (
     Screen("account", at("account")),
     Screen("account-mistake", at("account"), no_address),
     Screen("account-two-factor", at("account"), person="guarded"),
+    Screen("api-token-new", at("api_token_make")),
+    Screen("api-token-mistake", at("api_token_make"), no_name),
+    Screen("api-token-made", at("api_token_make"), made_token),
+    Screen("api-token-revoke", lambda scene: reverse("api_token_revoke", args=[scene.token.pk])),
     Screen("person", at("account_person")),
     Screen("shortcuts", LIST, dialog(at("shortcuts"))),
     Screen("two-factor-enable", at("two_factor_enable")),

@@ -58,7 +58,7 @@ def test_what_somebody_prefers_is_read_together_with_them(
     log_in: LogIn, viewer: User, django_assert_num_queries: Any
 ) -> None:
     client = log_in(viewer)
-    with django_assert_num_queries(9) as before:
+    with django_assert_num_queries(10) as before:
         client.get(reverse("account"))
     actions.dismiss_hint(viewer, Hint.LIST)
     with django_assert_num_queries(len(before)):

@@ -101,7 +101,7 @@ def test_every_word_of_the_pages_comes_from_the_catalogues(
     ended.steps.create(number=1, kind=StepKind.ASK_AGENT, at=timezone.now(), ok=True)
     running = make_operation(rebooting)
     plain = ("vm_list", "operation_list", "event_list", "host_list", "host_add", "portal_defaults", "account")
-    own = ("change_password", "end_sessions", "two_factor_enable")
+    own = ("change_password", "end_sessions", "two_factor_enable", "api_token_make")
     addresses = [reverse(name) for name in plain + own]
     addresses += [reverse("operation_detail", args=[operation.pk]) for operation in (running, ended)]
     addresses += [reverse(name, args=[host.pk]) for name in ("host_edit", "host_remove")]

@@ -4,6 +4,16 @@ Each one is a single transaction: permission, conflict, operation, status, event
 """
 
 from vms.actions.adding import add_vm
+from vms.actions.api_tokens import (
+    Caller,
+    begin_session,
+    caller_of,
+    log_in,
+    log_out,
+    make_token,
+    revoke_token,
+    token_of,
+)
 from vms.actions.asking import (
     Preview,
     power_cycle,
@@ -40,7 +50,15 @@ from vms.actions.policy import set_defaults, set_options, set_policy, set_retent
 from vms.actions.preferences import dismiss_hint, set_name, set_preferences, show_hints
 from vms.actions.roles import assign, check_assignment, give_role, take_role, unassign
 from vms.actions.second_factor import disable_second_factor, enable_second_factor, renew_recovery_codes
-from vms.actions.signing_in import TooSoon, code_is, end_other_sessions, needs_code, password_is, person_of
+from vms.actions.signing_in import (
+    TooSoon,
+    code_is,
+    end_other_sessions,
+    is_password_of,
+    needs_code,
+    password_is,
+    person_of,
+)
 from vms.actions.steering import cancel, extend, force_now
 from vms.actions.tags import add_tag, check_tags, put_tag, remove_tag, set_tags, take_tag
 from vms.actions.verdicts import refusal_text, verdict_for
@@ -56,6 +74,7 @@ from vms.actions.webhooks import (
 __all__ = [
     "Answer",
     "Asked",
+    "Caller",
     "HostTaken",
     "Preview",
     "ReasonRequired",
@@ -69,7 +88,9 @@ __all__ = [
     "add_webhook",
     "assign",
     "begin_job",
+    "begin_session",
     "begin_step",
+    "caller_of",
     "cancel",
     "cancel_queued",
     "change_host",
@@ -93,7 +114,11 @@ __all__ = [
     "extend",
     "force_now",
     "give_role",
+    "is_password_of",
+    "log_in",
+    "log_out",
     "look",
+    "make_token",
     "needs_code",
     "password_is",
     "person_of",
@@ -114,6 +139,7 @@ __all__ = [
     "request_each",
     "resume",
     "revert",
+    "revoke_token",
     "run",
     "run_once",
     "send_test",
@@ -130,6 +156,7 @@ __all__ = [
     "suspend",
     "take_role",
     "take_tag",
+    "token_of",
     "unassign",
     "verdict_for",
     "waiting_changes",

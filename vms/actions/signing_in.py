@@ -12,15 +12,16 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from django.contrib.auth import authenticate
+from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
 from vms import permissions
-from vms.domain import guessing, second_factor
+from vms.domain import api_tokens, guessing, second_factor
 from vms.engine.records import Code, record
-from vms.models import Attempts, Event, RecoveryCode, SecondFactor
+from vms.models import ApiToken, Attempts, Event, RecoveryCode, SecondFactor
 
 
 class TooSoon(Exception):
@@ -47,23 +48,33 @@ class _Guess(NamedTuple):
         return hashlib.sha256(self.what.encode()).hexdigest()
 
 
-def person_of(request: HttpRequest, name: str, password: str) -> User | None:
+def person_of(request: HttpRequest, name: str, password: str, *, code_follows: bool = True) -> User | None:
     """Return who has this name and password; None for nobody who may log in. Failures are recorded.
+
+    Args:
+        code_follows: False where nobody is asked for a code: who logs in with one is refused, however right the
+            password is.
 
     Raises:
         TooSoon: The name's password was tried too often.
     """
-    guess = _password_guess(name, _address(request))
+    guess = _password_guess(name, address_of(request))
     _count(guess)
-    person = authenticate(request, username=name, password=password)
-    if isinstance(person, User):
-        _forget(guess)
-        return person
     meant = User.objects.filter(username=name).first()
-    # Names that nobody has are in no event: anybody could fill the history with them.
+    person = authenticate(request, username=name, password=password)
+    if not isinstance(person, User):
+        # Names that nobody has are in no event: anybody could fill the history with them.
+        if meant is not None:
+            _record_failure(Code.LOGIN_FAILED, meant, f"from {address_of(request)} failed: wrong password")
+        return None
     if meant is not None:
-        _record_failure(Code.LOGIN_FAILED, meant, f"from {_address(request)} failed: wrong password")
-    return None
+        _keep_tokens(meant, person.password, password)
+    if not code_follows and needs_code(person):
+        what = f"from {address_of(request)} failed: right password, and no code"
+        _record_failure(Code.SECOND_FACTOR_REFUSED, person, what)
+        return None
+    _forget(guess)
+    return person
 
 
 def password_is(request: HttpRequest, person: User, password: str) -> bool:
@@ -72,11 +83,19 @@ def password_is(request: HttpRequest, person: User, password: str) -> bool:
     Raises:
         TooSoon: It was tried too often.
     """
-    guess = _password_guess(person.get_username(), _address(request))
+    guess = _password_guess(person.get_username(), address_of(request))
     _count(guess)
-    right = person.check_password(password)
+    right = is_password_of(person, password)
     if right:
         _forget(guess)
+    return right
+
+
+def is_password_of(person: User, password: str) -> bool:
+    """Say whether this is somebody's password. Attempts are not counted: for those who have no reason to guess."""
+    before = User(pk=person.pk, password=person.password)
+    right = person.check_password(password)
+    _keep_tokens(before, person.password, password)
     return right
 
 
@@ -96,15 +115,17 @@ def code_is(request: HttpRequest, person: User, typed: str) -> bool:
     if _take_code(person, typed) or _take_recovery_code(person, typed):
         _forget(guess)
         return True
-    _record_failure(Code.SECOND_FACTOR_REFUSED, person, f"from {_address(request)} failed: right password, wrong code")
+    _record_failure(
+        Code.SECOND_FACTOR_REFUSED, person, f"from {address_of(request)} failed: right password, wrong code"
+    )
     return False
 
 
 @transaction.atomic
 def end_other_sessions(person: User, password: str) -> None:
-    """End every session of somebody; the caller renews the one that is to stay.
+    """End every session of somebody, and their tokens of the API; the caller renews the session that is to stay.
 
-    A session is bound to what is stored of the password. It is stored anew, with another salt.
+    All are bound to what is stored of the password. It is stored anew, with another salt.
 
     Args:
         password: The right one.
@@ -139,6 +160,12 @@ def _take_recovery_code(person: User, typed: str) -> bool:
     return bool(used)
 
 
+def _keep_tokens(before: User, stored: str, password: str) -> None:
+    """Bind tokens anew where Django has just stored the same password in another way, as it does after an update."""
+    if stored != before.password and check_password(password, before.password):
+        ApiToken.objects.of(before).update(bound_to=api_tokens.binding(stored))
+
+
 def _record_failure(code: Code, meant: User, what: str) -> None:
     # In the name of the one who was meant, as oVirt does: those are the events that concern them.
     record(code, f"Logging in as {meant.get_username()} {what}.", severity=Event.Severity.WARNING, actor=meant)
@@ -148,7 +175,8 @@ def _password_guess(name: str, address: str) -> _Guess:
     return _Guess(f"password {name.casefold()} {address}", guessing.PASSWORD)
 
 
-def _address(request: HttpRequest) -> str:
+def address_of(request: HttpRequest) -> str:
+    """Return where a request comes from."""
     return str(request.META.get("REMOTE_ADDR", ""))
 
 

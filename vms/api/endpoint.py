@@ -13,13 +13,16 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from django.utils import translation
 from rest_framework import exceptions
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.parsers import BaseParser
 from rest_framework.permissions import BasePermission, IsAuthenticated
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from vms import actions, labels
-from vms.api.authentication import SCHEMES
+from vms.api.authentication import SCHEMES, begun_session, set_cookie
 from vms.api.declare import Items, Resource, Tree, flag, reference
 from vms.api.faults import Conflict, Fault, Forbidden, Incomplete, Invalid, NotFound
 from vms.api.following import Batch, Link, inline, wanted
@@ -49,12 +52,16 @@ class Endpoint(APIView):
     is_action = False
     #: The client has chosen the request's id, in its header or address.
     has_chosen_id = False
+    #: The secret of the session that this request has begun.
+    session: str | None = None
 
-    authentication_classes = SCHEMES
+    authentication_classes: Sequence[type[BaseAuthentication]] = SCHEMES
     permission_classes: Sequence[type[BasePermission]] = (IsAuthenticated,)
-    parser_classes = (XmlParser, TextXmlParser, JsonParser)
-    renderer_classes = (XmlRenderer, JsonRenderer)
+    parser_classes: Sequence[type[BaseParser]] = (XmlParser, TextXmlParser, JsonParser)
+    renderer_classes: Sequence[type[BaseRenderer]] = (XmlRenderer, JsonRenderer)
     content_negotiation_class = Negotiation
+    # OPTIONS would be answered in Django REST framework's own words, which are neither form of ours.
+    metadata_class = None
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Answer a request, in English whatever the person's pages are in: programs compare the words."""
@@ -71,6 +78,14 @@ class Endpoint(APIView):
         super().initial(request, *args, **kwargs)
         if request.headers.get("Version", "4").strip() != "4":
             raise Invalid("This is version 4 of the API.")
+        self.session = begun_session(request)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Give the client its session."""
+        answer = super().finalize_response(request, response, *args, **kwargs)
+        if self.session is not None:
+            set_cookie(answer, self.session, secure=request.is_secure())
+        return answer
 
     def get_exception_handler(self) -> Any:
         """Return what turns errors into faults."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.negotiation import BaseContentNegotiation
@@ -14,10 +15,11 @@ from rest_framework.request import Request
 
 from vms.api import json, xml
 from vms.api.declare import Items, Tree
-from vms.api.faults import TooLarge
+from vms.api.faults import Invalid, TooLarge
 
 #: Bytes. The largest request is a VM with all its settings.
 LARGEST_BODY = 256 * 1024
+_MOST_FIELDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,19 @@ class JsonParser(BaseParser):
         return json.read(body) if (body := _body(stream)).strip() else {}
 
 
+class FormParser(BaseParser):
+    """Reads what a form of a page would send, as the token endpoint is asked."""
+
+    media_type = "application/x-www-form-urlencoded"
+
+    def parse(self, stream: Any, *_args: Any, **_kwargs: Any) -> dict[str, str]:
+        """Read a request; of a field that comes more than once, the last one."""
+        try:
+            return dict(parse_qsl(_body(stream).decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS))
+        except ValueError as error:
+            raise Invalid(f"The body is no form: {error}") from None
+
+
 class Negotiation(BaseContentNegotiation):
     """Reads by `Content-Type`, answers by `Accept`."""
 
@@ -108,6 +123,16 @@ class Negotiation(BaseContentNegotiation):
         wanted = json.MEDIA_TYPE if _prefers_json(accepted) else xml.MEDIA_TYPE
         chosen = next(renderer for renderer in renderers if renderer.media_type == wanted)
         return chosen, wanted
+
+
+class JsonOnly(Negotiation):
+    """Answers in JSON, whatever is accepted."""
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[Any], format_suffix: str | None = None
+    ) -> tuple[Any, str]:
+        """Return what writes its answer."""
+        return JsonRenderer(), json.MEDIA_TYPE
 
 
 def _prefers_json(accepted: str) -> bool:

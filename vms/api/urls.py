@@ -2,6 +2,7 @@
 
 from django.urls import path, re_path
 
+from vms.api import sso
 from vms.api.endpoint import NothingHere
 from vms.api.resources import (
     clusters,
@@ -81,5 +82,7 @@ urlpatterns = [
     path("api/vms/<str:vm_id>/statistics/<str:part_id>", statistics.VmStatistics.as_view()),
     path("api/vms/<str:vm_id>/tags", tags.VmTagCollection.as_view()),
     path("api/vms/<str:vm_id>/tags/<str:tag_id>", tags.SingleVmTag.as_view()),
+    path("services/sso-logout", sso.LogOut.as_view()),
+    path("sso/oauth/token", sso.LogIn.as_view()),
     re_path("^.*$", NothingHere.as_view()),
 ]

@@ -1,8 +1,9 @@
 """The one authority that lets history go: events, and operations with their steps and pictures, once they are old.
 
 How long they are kept is a setting of the portal. Nothing is deleted that is still needed: an operation that runs, the
-newest one of each VM, or what somebody is yet to be mailed about or a webhook to be told of. Work is done in small
-transactions, so that nobody waits for the database; it can be interrupted anywhere and done again.
+newest one of each VM, or what somebody is yet to be mailed about or a webhook to be told of. Tokens of the API go when
+their time is over. Work is done in small transactions, so that nobody waits for the database; it can be interrupted
+anywhere and done again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,17 @@ from django.utils import timezone
 
 from vms.domain.retention import Keep, cutoff
 from vms.engine.records import Code, record
-from vms.models import Bulk, Event, ExternalJob, Mail, Operation, PortalDefaults, VirtualMachine, WebhookDelivery
+from vms.models import (
+    ApiToken,
+    Bulk,
+    Event,
+    ExternalJob,
+    Mail,
+    Operation,
+    PortalDefaults,
+    VirtualMachine,
+    WebhookDelivery,
+)
 
 #: So many rows are deleted in one transaction, and so long others are let in between two, in seconds.
 _AT_ONCE = 200
@@ -45,6 +56,7 @@ class Removed:
     mails: int = 0
     deliveries: int = 0
     vms: int = 0
+    tokens: int = 0
     all_of_it: bool = False
 
     @property
@@ -97,6 +109,7 @@ def _kinds(
     yield "mails", lambda: mails.exclude(state__in=Mail.UNSENT)
     yield "deliveries", lambda: deliveries.exclude(state__in=WebhookDelivery.UNDELIVERED)
     yield "vms", lambda: _forgotten(operations_before)
+    yield "tokens", lambda: ApiToken.objects.filter(good_until__lt=now)
 
 
 def _old_events(before: datetime | None) -> QuerySet[Event]:

@@ -6,6 +6,7 @@ changes. Everybody imports them from here; which module of the package has a tab
 """
 
 from vms.models.additions import Addition
+from vms.models.api_tokens import ApiToken, ApiTokenQuerySet
 from vms.models.bulks import Bulk, BulkRefusal
 from vms.models.defaults import PortalDefaults
 from vms.models.events import Event, EventQuerySet
@@ -24,6 +25,8 @@ from vms.models.webhooks import Webhook, WebhookDelivery
 __all__ = [
     "SCREEN_LIMIT",
     "Addition",
+    "ApiToken",
+    "ApiTokenQuerySet",
     "Assignment",
     "Attempts",
     "Bulk",

@@ -38,6 +38,7 @@ def account(request: Request) -> HttpResponse:
         "person_form": PersonForm(None, person=request.user),
         "two_factor": queries.two_factor(request.user),
         "sign_ins": queries.sign_ins(request.user),
+        "api_tokens": queries.api_tokens(request.user),
         "roles": queries.given_roles(request.user),
         "groups": request.user.groups.order_by("name"),
     }
@@ -69,7 +70,7 @@ def end_sessions(request: Request) -> HttpResponse:
         return render(request, "account/end_sessions.html", {"form": form}, status=422 if form.errors else 200)
     actions.end_other_sessions(request.user, form.cleaned_data["password"])
     update_session_auth_hash(request, request.user)
-    messages.success(request, _("All other sessions of yours have ended."))
+    messages.success(request, _("All other sessions of yours have ended, and your API tokens."))
     return redirect("account")
 
 
@@ -88,5 +89,7 @@ class ChangePassword(PasswordChangeView):
 
     def form_valid(self, form: object) -> HttpResponse:
         """Change it; this session stays, others of the same person end."""
-        messages.success(self.request, _("Your password was changed. Other sessions of yours have ended."))
+        messages.success(
+            self.request, _("Your password was changed. Other sessions of yours have ended, and your API tokens.")
+        )
         return super().form_valid(form)  # type: ignore[arg-type]  # Django's types know no form here

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from vms import actions
+from vms.domain.api_tokens import LIFETIMES
 from vms.web.access import Request
 
 
@@ -104,6 +105,25 @@ class EnableForm(PasswordForm):
         label=gettext_lazy("Code from the app"),
         max_length=16,
         widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric", "spellcheck": "false"}),
+    )
+
+
+class TokenForm(PasswordForm):
+    """What makes a token of the API."""
+
+    field_order = ("name", "days", "password")
+
+    name = forms.CharField(
+        label=gettext_lazy("Name"),
+        max_length=100,
+        help_text=gettext_lazy("What it is for: the list of your tokens and its events name it so."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    days = forms.TypedChoiceField(
+        label=gettext_lazy("Expires in"),
+        coerce=int,
+        choices=lambda: [(days, _("%(days)s days") % {"days": days}) for days in LIFETIMES],
+        initial=LIFETIMES[1],
     )
 
 

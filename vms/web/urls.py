@@ -7,6 +7,7 @@ from django.urls import path, register_converter
 from vms.domain.power import Action
 from vms.web import (
     account,
+    api_tokens,
     bulk,
     event,
     host,
@@ -84,6 +85,8 @@ urlpatterns = [
     path("account/shortcuts/", shortcuts.shortcuts, name="shortcuts"),
     path("account/person/", account.person, name="account_person"),
     path("account/sessions/end/", account.end_sessions, name="end_sessions"),
+    path("account/tokens/new/", api_tokens.api_token_make, name="api_token_make"),
+    path("account/tokens/<int:token_id>/revoke/", api_tokens.api_token_revoke, name="api_token_revoke"),
     path("account/two-factor/", two_factor.enable, name="two_factor_enable"),
     path("account/two-factor/off/", two_factor.disable, name="two_factor_disable"),
     path("account/two-factor/recovery-codes/", two_factor.recovery_codes, name="recovery_codes"),

@@ -7,6 +7,8 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 
+from vms import actions
+
 
 class Command(BaseCommand):
     """Creates the administrator once. A password that was changed in the portal is kept, unless told otherwise."""
@@ -27,7 +29,7 @@ class Command(BaseCommand):
         if user is None:
             User.objects.create_superuser(username=username, password=password)
             state = "created"
-        elif user.check_password(password):
+        elif actions.is_password_of(user, password):
             state = "unchanged"
         elif set_password:
             user.set_password(password)
