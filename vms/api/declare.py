@@ -40,6 +40,8 @@ class Kind(StrEnum):
     FLAG = "flag"
     WHOLE = "whole"
     MOMENT = "moment"
+    NUMBER = "number"
+    """With a fraction; one in JSON, too, where every other scalar is text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from rest_framework.views import APIView
 
 from vms import actions
 from vms.api.authentication import SCHEMES
-from vms.api.declare import Items, Resource, Tree, flag
+from vms.api.declare import Items, Resource, Scalar, Tree, flag
+from vms.api.exchange import Exchange
 from vms.api.faults import Conflict, Fault, Forbidden, Incomplete, Invalid, NotFound
 from vms.api.forms import Document, JsonParser, JsonRenderer, Negotiation, TextXmlParser, XmlParser, XmlRenderer
 from vms.domain.errors import ConfigurationError, PolicyError
@@ -44,6 +45,15 @@ class Endpoint(APIView):
     parser_classes = (XmlParser, TextXmlParser, JsonParser)
     renderer_classes = (XmlRenderer, JsonRenderer)
     content_negotiation_class = Negotiation
+    #: Others are refused by a fault; REST framework's own answer to OPTIONS is in no form of ours.
+    http_method_names = ["get", "head", "post", "put", "delete"]
+    #: What it takes in its address, whatever the method; for the description.
+    parameters: ClassVar[tuple[Scalar[None], ...]] = ()
+
+    @classmethod
+    def exchange(cls, method: str) -> Exchange | None:
+        """Return what a method takes and gives, where it is not what all resources have in common."""
+        return None
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Answer a request, in English whatever the person's pages are in: programs compare the words."""

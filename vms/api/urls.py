@@ -2,10 +2,12 @@
 
 from django.urls import path, re_path
 
+from vms.api.description.views import OpenApi
 from vms.api.endpoint import NothingHere
 from vms.api.resources import vms
 
 urlpatterns = [
+    path("api/openapi.json", OpenApi.as_view(), name="openapi"),
     path("api/vms", vms.VmCollection.as_view()),
     path("api/vms/<str:vm_id>", vms.SingleVm.as_view()),
     path("api/vms/<str:vm_id>/start", vms.Start.as_view()),

@@ -43,13 +43,15 @@ def fence(portal: Instance, clusterer: str) -> Fence:
     agent = which("fence_rhevm", path="/usr/sbin:/usr/bin:/sbin:/bin")
     assert agent, "fence_rhevm is not installed: `./dev test` installs it"
 
-    def run(action: str, *options: str, name: str = clusterer, password: str = PASSWORD) -> object:
+    def run(
+        action: str, *options: str, name: str = clusterer, password: str = PASSWORD
+    ) -> subprocess.CompletedProcess[str]:
         where = ["--ip=127.0.0.1", f"--ipport={portal.port}", f"--username={name}", f"--password={password}"]
         return subprocess.run(
             [agent, *where, f"--action={action}", *options], capture_output=True, text=True, timeout=120, check=False
         )
 
-    return run  # type: ignore[return-value]
+    return run
 
 
 def runs(host: FakeDaemon, machine: VirtualMachine) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from threading import Barrier
+from typing import Any
 
 import ovirtsdk4
 import pytest
@@ -30,9 +31,10 @@ def connection(api: str) -> Iterator[ovirtsdk4.Connection]:
         yield connection
 
 
-def began(service: object) -> datetime:
+def began(service: Any) -> datetime:
     """Return when the run of a VM began."""
-    return service.get().start_time  # type: ignore[attr-defined,no-any-return]
+    since: datetime = service.get().start_time
+    return since
 
 
 def test_a_vm_is_started_shut_down_suspended_and_resumed(connection: ovirtsdk4.Connection, guest: Guest) -> None:

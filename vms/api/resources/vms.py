@@ -9,8 +9,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from vms import actions, queries
-from vms.api.declare import Kind, Scalar, Tree, read, reference
+from vms.api.declare import Group, Kind, Scalar, Tree, read, reference
 from vms.api.endpoint import Endpoint, as_uuid
+from vms.api.exchange import ACCEPTED, Exchange, parameter
 from vms.api.faults import NotFound
 from vms.api.forms import Document
 from vms.api.resources.vm import VM, Shown
@@ -19,9 +20,12 @@ from vms.domain.policy import MAX_DELAY
 from vms.models import Operation, PortalDefaults, VirtualMachine
 from vms.queries import VmRow
 
+_NEXT_RUN = parameter("next_run", Kind.FLAG, "Show what its next cold start will use.")
+
 
 class _Vms(Endpoint):
     resource = VM
+    parameters = (_NEXT_RUN,)
 
     def show(self, rows: Sequence[VmRow]) -> list[Shown]:
         defaults = PortalDefaults.load().setting
@@ -69,6 +73,15 @@ class VmAction(_Vms):
     is_action = True
     #: The verb, and which of the parameters it takes, by the names that it takes them by.
     verb: ClassVar[tuple[Verb, dict[str, str]]]
+    parameters = ()
+
+    @classmethod
+    def exchange(cls, method: str) -> Exchange:
+        """Return what the verb takes, in the body or, for one delay, in the address."""
+        _, takes = cls.verb
+        taken = tuple(declared for declared in _PARAMETERS if declared.name in takes)
+        in_address = tuple(declared for declared in taken if declared.name == "graceful_delay")
+        return Exchange(takes=Group("action", taken), gives=ACCEPTED, parameters=in_address)
 
     def post(self, request: Request, vm_id: str) -> Response:
         """Have it done."""
