@@ -47,7 +47,7 @@ def described() -> dict[str, Any]:
 
 def test_every_address_and_every_method_is_described(described: dict[str, Any]) -> None:
     views = {
-        pattern.callback.view_class
+        getattr(pattern.callback, "view_class", None)
         for pattern in get_resolver("vms.api.urls").url_patterns
         if isinstance(pattern, URLPattern)
     }
@@ -61,11 +61,9 @@ def test_every_address_and_every_method_is_described(described: dict[str, Any]) 
     assert missing == []
 
 
-def test_every_view_answers_what_is_described_and_nothing_besides() -> None:
-    known = {*METHODS, "head", "options"}
+def test_no_view_answers_a_method_that_is_never_described() -> None:
     for address in addresses():
-        handlers = {name for name in ("patch", "trace", *known) if name in address.view.http_method_names}
-        assert handlers <= {*METHODS, "head"}, address.path
+        assert set(address.view.http_method_names) <= {*METHODS, "head"}, address.path
 
 
 def test_each_call_has_a_sentence_and_a_name_of_its_own(described: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from django.http import Http404
 from django.utils import translation
 from rest_framework import exceptions
 from rest_framework.permissions import BasePermission, IsAuthenticated
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -43,7 +44,7 @@ class Endpoint(APIView):
     authentication_classes = SCHEMES
     permission_classes: Sequence[type[BasePermission]] = (IsAuthenticated,)
     parser_classes = (XmlParser, TextXmlParser, JsonParser)
-    renderer_classes = (XmlRenderer, JsonRenderer)
+    renderer_classes: Sequence[type[BaseRenderer]] = (XmlRenderer, JsonRenderer)
     content_negotiation_class = Negotiation
     #: Others are refused by a fault; REST framework's own answer to OPTIONS is in no form of ours.
     http_method_names = ["get", "head", "post", "put", "delete"]

@@ -25,7 +25,7 @@ _NEXT_RUN = parameter("next_run", Kind.FLAG, "Show what its next cold start will
 
 class _Vms(Endpoint):
     resource = VM
-    parameters = (_NEXT_RUN,)
+    parameters: ClassVar[tuple[Scalar[None], ...]] = (_NEXT_RUN,)
 
     def show(self, rows: Sequence[VmRow]) -> list[Shown]:
         defaults = PortalDefaults.load().setting
