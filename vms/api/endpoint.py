@@ -13,6 +13,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from django.utils import translation
 from rest_framework import exceptions
+from rest_framework.parsers import BaseParser
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
@@ -43,11 +44,11 @@ class Endpoint(APIView):
 
     authentication_classes = SCHEMES
     permission_classes: Sequence[type[BasePermission]] = (IsAuthenticated,)
-    parser_classes = (XmlParser, TextXmlParser, JsonParser)
+    parser_classes: Sequence[type[BaseParser]] = (XmlParser, TextXmlParser, JsonParser)
     renderer_classes: Sequence[type[BaseRenderer]] = (XmlRenderer, JsonRenderer)
     content_negotiation_class = Negotiation
-    #: Others are refused by a fault; REST framework's own answer to OPTIONS is in no form of ours.
-    http_method_names = ["get", "head", "post", "put", "delete"]
+    # OPTIONS would be answered in Django REST framework's own words, which are neither form of ours.
+    metadata_class = None
     #: What it takes in its address, whatever the method; for the description.
     parameters: ClassVar[tuple[Scalar[None], ...]] = ()
 
