@@ -50,7 +50,7 @@ class Endpoint(APIView):
     # OPTIONS would be answered in Django REST framework's own words, which are neither form of ours.
     metadata_class = None
     #: What it takes in its address, whatever the method; for the description.
-    parameters: ClassVar[tuple[Scalar[None], ...]] = ()
+    in_address: ClassVar[tuple[Scalar[None], ...]] = ()
 
     @classmethod
     def exchange(cls, method: str) -> Exchange | None:

@@ -143,7 +143,7 @@ def _operation(address: Address, method: str, exchange: Exchange, components: Co
         "security": [{name: []} for name in _SCHEMES] if secured else [],
         "responses": _responses(view, method, exchange, components, secured=secured),
     }
-    if parameters := [*view.parameters, *exchange.parameters]:
+    if parameters := [*view.in_address, *exchange.parameters]:
         operation["parameters"] = [_parameter(declared) for declared in parameters]
     if method in _CHANGING:
         operation["requestBody"] = {"content": _taken(view, exchange, components)}

@@ -70,7 +70,7 @@ def call(address: Address, method: str) -> Call | None:
         path=address.path,
         summary=sentence(address.view).removesuffix("."),
         doc=sentence(getattr(address.view, method)),
-        parameters=[_scalar(declared, "") for declared in (*address.view.parameters, *exchange.parameters)],
+        parameters=[_scalar(declared, "") for declared in (*address.view.in_address, *exchange.parameters)],
         taken=_rows_of(exchange.takes, sent=True),
         given=_rows_of(exchange.gives, sent=False),
         many=isinstance(exchange.gives, Listing),

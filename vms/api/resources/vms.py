@@ -25,7 +25,7 @@ _NEXT_RUN = parameter("next_run", Kind.FLAG, "Show what its next cold start will
 
 class _Vms(Endpoint):
     resource = VM
-    parameters: ClassVar[tuple[Scalar[None], ...]] = (_NEXT_RUN,)
+    in_address: ClassVar[tuple[Scalar[None], ...]] = (_NEXT_RUN,)
 
     def show(self, rows: Sequence[VmRow]) -> list[Shown]:
         defaults = PortalDefaults.load().setting
@@ -73,15 +73,15 @@ class VmAction(_Vms):
     is_action = True
     #: The verb, and which of the parameters it takes, by the names that it takes them by.
     verb: ClassVar[tuple[Verb, dict[str, str]]]
-    parameters = ()
+    in_address = ()
 
     @classmethod
     def exchange(cls, method: str) -> Exchange:
         """Return what the verb takes, in the body or, for one delay, in the address."""
         _, takes = cls.verb
         taken = tuple(declared for declared in _PARAMETERS if declared.name in takes)
-        in_address = tuple(declared for declared in taken if declared.name == "graceful_delay")
-        return Exchange(takes=Group("action", taken), gives=ACCEPTED, parameters=in_address)
+        delay = tuple(declared for declared in taken if declared.name == "graceful_delay")
+        return Exchange(takes=Group("action", taken), gives=ACCEPTED, parameters=delay)
 
     def post(self, request: Request, vm_id: str) -> Response:
         """Have it done."""
