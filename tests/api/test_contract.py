@@ -61,13 +61,13 @@ def credentials(admin: User, make_vm: MakeVm) -> dict[str, str]:
 
 @schema.parametrize()
 @SETTINGS
-def test_somebody_who_may_do_everything_is_answered_as_described(case: Case, credentials: dict[str, str]) -> None:
+def test_somebody_who_may_do_everything_is_answered_as_described(case: Case[Any], credentials: dict[str, str]) -> None:
     case.call_and_validate(headers=credentials, checks=CHECKS)
 
 
 @outside.parametrize()
 @settings(SETTINGS, max_examples=3)
-def test_nobody_is_answered_as_described(case: Case) -> None:
+def test_nobody_is_answered_as_described(case: Case[Any]) -> None:
     response: Any = case.call()
     case.validate_response(response, checks=CHECKS)
     if case.operation.definition.raw["security"]:
