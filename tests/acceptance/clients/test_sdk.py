@@ -179,8 +179,9 @@ def test_events_are_found_by_the_correlation_id_newest_first(
     sdk.wait_for(service, types.VmStatus.UP)
     events = connection.system_service().events_service()
     found = events.list(search="correlation_id=sdk-start-1")
-    assert found
-    assert {event.vm.id for event in found} == {str(machines["web02"].pk)}
+    assert {event.correlation_id for event in found} == {"sdk-start-1"}
+    # Who asks may have logged in by the same request, which is of no VM.
+    assert {event.vm.id for event in found if event.vm} == {str(machines["web02"].pk)}
     everything = events.list(max=5)
     indexes = [event.index for event in everything]
     assert indexes == sorted(indexes, reverse=True)
