@@ -33,9 +33,14 @@ def problems() -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     runtime = [Requirement(text) for text in project["project"]["dependencies"]]
     development = [Requirement(text) for text in project["dependency-groups"]["dev"]]
+    ansible = [Requirement(text) for text in project["dependency-groups"]["ansible"]]
     found: list[str] = []
     locks = {}
-    for file, wanted in (("requirements.txt", runtime), ("requirements-dev.txt", runtime + development)):
+    for file, wanted in (
+        ("requirements.txt", runtime),
+        ("requirements-dev.txt", runtime + development),
+        ("requirements-ansible.txt", ansible),
+    ):
         pins, direct = read_lock(ROOT / file)
         locks[file] = pins
         names = {canonicalize_name(requirement.name) for requirement in wanted}

@@ -5,6 +5,7 @@ from django.contrib.auth import views as auth
 from django.urls import include, path
 
 from portal import health
+from vms.api.description import views as description
 from vms.web import login
 
 handler500 = "portal.errors.server_error"
@@ -19,6 +20,8 @@ urlpatterns = [
     # Django admin's own would ask for no code.
     path("admin/login/", login.admin_login),
     path("admin/", admin.site.urls),
+    # A page, and no page is below the API: clients take what is in HTML for no answer at all.
+    path("api/docs", description.docs, name="api_docs"),
     path("ovirt-engine/", include("vms.api.urls")),
     path("", include("vms.web.urls")),
 ]

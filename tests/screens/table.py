@@ -332,6 +332,7 @@ SCREENS = (
     ),
     # The portal and oneself
     Screen("portal-defaults", at("portal_defaults")),
+    Screen("api", at("api_docs"), pressed("#get-api-vms summary", "#get-api-vms table")),
     Screen("account", at("account")),
     Screen("account-mistake", at("account"), no_address),
     Screen("account-two-factor", at("account"), person="guarded"),

@@ -23,7 +23,8 @@ from rest_framework.views import APIView
 
 from vms import actions, labels
 from vms.api.authentication import SCHEMES, begun_session, set_cookie
-from vms.api.declare import Items, Resource, Tree, flag, reference
+from vms.api.declare import Items, Resource, Scalar, Tree, flag, reference
+from vms.api.exchange import Exchange
 from vms.api.faults import Conflict, Fault, Forbidden, Incomplete, Invalid, NotFound
 from vms.api.following import Batch, Link, inline, wanted
 from vms.api.forms import Document, JsonParser, JsonRenderer, Negotiation, TextXmlParser, XmlParser, XmlRenderer
@@ -62,6 +63,13 @@ class Endpoint(APIView):
     content_negotiation_class = Negotiation
     # OPTIONS would be answered in Django REST framework's own words, which are neither form of ours.
     metadata_class = None
+    #: What it takes in its address, whatever the method; for the description.
+    in_address: ClassVar[tuple[Scalar[None], ...]] = ()
+
+    @classmethod
+    def exchange(cls, method: str) -> Exchange | None:
+        """Return what a method takes and gives, where it is not what all resources have in common."""
+        return None
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Answer a request, in English whatever the person's pages are in: programs compare the words."""

@@ -118,11 +118,11 @@ class Negotiation(BaseContentNegotiation):
     def select_renderer(
         self, request: Request, renderers: Iterable[Any], format_suffix: str | None = None
     ) -> tuple[Any, str]:
-        """Return what writes its answer."""
-        accepted = str(request.META.get("HTTP_ACCEPT", "")).lower()
+        """Return what writes its answer; a view that has one form answers in that."""
+        accepted, offered = str(request.META.get("HTTP_ACCEPT", "")).lower(), list(renderers)
         wanted = json.MEDIA_TYPE if _prefers_json(accepted) else xml.MEDIA_TYPE
-        chosen = next(renderer for renderer in renderers if renderer.media_type == wanted)
-        return chosen, wanted
+        chosen = next((renderer for renderer in offered if renderer.media_type == wanted), offered[0])
+        return chosen, chosen.media_type
 
 
 class JsonOnly(Negotiation):

@@ -3,6 +3,7 @@
 from django.urls import path, re_path
 
 from vms.api import sso
+from vms.api.description.views import OpenApi
 from vms.api.endpoint import NothingHere
 from vms.api.resources import (
     clusters,
@@ -53,6 +54,7 @@ urlpatterns = [
     path("api/users", users.UserCollection.as_view()),
     path("api/users/<str:user_id>", users.SingleUser.as_view()),
     path("api/users/<str:user_id>/permissions", permissions.UserPermissionCollection.as_view()),
+    path("api/openapi.json", OpenApi.as_view(), name="openapi"),
     path("api/vms", vms.VmCollection.as_view()),
     path("api/vms/<str:vm_id>", vms.SingleVm.as_view()),
     path("api/vms/<str:vm_id>/start", vm_actions.Start.as_view()),

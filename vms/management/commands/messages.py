@@ -30,10 +30,10 @@ class Command(BaseCommand):
         call_command(
             _Collect(),
             locale=languages,
-            ignore_patterns=["tests", "var", "static", ".venv"],
+            ignore_patterns=["tests", "var", "static", ".venv*"],
             add_location="file",
             no_wrap=True,
             no_obsolete=True,
             verbosity=0,
         )
-        call_command("compilemessages", locale=languages, ignore_patterns=["var", ".venv"], verbosity=0)
+        call_command("compilemessages", locale=languages, ignore_patterns=["var", ".venv*"], verbosity=0)

@@ -1,0 +1,1 @@
+"""Programs that were written for oVirt, unmodified, against the portal's own processes. Source: REST contract."""
