@@ -322,9 +322,8 @@ class Instance:
     def database(self) -> Iterator[None]:
         """Let the models of this process read and write the instance's database."""
         was = connections.settings[DATABASE]
-        its = load(self._environment).database
-        if its["ENGINE"] == was["ENGINE"]:
-            its = {**was, **its}
+        # With what our settings add to what the environment says: how statements wait for each other.
+        its = {**was, **load(self._environment).database, "ENGINE": was["ENGINE"]}
         _use(connections.configure_settings({DATABASE: its})[DATABASE])
         try:
             yield

@@ -153,6 +153,16 @@ def test_an_older_look_never_overwrites_a_newer_one_that_found_nothing_new(engin
     assert engine.codes(vm) == []
 
 
+def test_a_look_at_a_host_that_was_removed_meanwhile_writes_nothing(engine: Engine) -> None:
+    """Its watcher is at work until it hears of the removal."""
+    vm = engine.define()
+    actions.remove_host(engine.admin, engine.host)
+    engine.fake.control.hand(str(vm.uuid), "destroy")
+    sync.apply(fresh(vm), look(engine, vm), timezone.now())
+    assert engine.status(vm) == VmStatus.GONE
+    assert engine.codes(vm) == []
+
+
 def test_a_look_that_found_nothing_new_is_made_again_when_an_older_one_was_written_before_it(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

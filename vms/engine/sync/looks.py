@@ -69,7 +69,9 @@ def write(vm: VirtualMachine, domain: Domain, at: datetime) -> None:
         vm: It is brought up to date.
     """
     with locked(vm.pk) as stored:
-        if _outdated(stored, at):
+        # Of a host that was removed while it was looked at, nothing is known. Asked now that the VM is held, as it was
+        # for the removal.
+        if _outdated(stored, at) or not Host.objects.managed().filter(pk=stored.host_id).exists():
             return
         operation = _in_flight(vm.pk)
         if operation is None:
