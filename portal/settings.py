@@ -6,6 +6,7 @@ from typing import Any
 from csp.constants import NONE, SELF
 
 from portal import env, logs
+from portal.databases import connection_settings
 
 BASE_DIR = env.BASE_DIR
 PORTAL_CONFIG = env.load()
@@ -73,31 +74,8 @@ FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 
 # Database ------------------------------------------------------------------------------------------------------------
 
-DATABASES = {"default": PORTAL_CONFIG.database}
+DATABASES = {"default": connection_settings(PORTAL_CONFIG.database)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    # Django's own, but for how its transactions wait for each other.
-    DATABASES["default"]["ENGINE"] = "portal.sqlite"
-    DATABASES["default"]["OPTIONS"] = {
-        # Seconds a writer waits for another.
-        "timeout": 20,
-        # A deferred transaction that turns into a writer fails at once with "database is locked", whatever the timeout.
-        "transaction_mode": "IMMEDIATE",
-        # FULL: a power action that was accepted is on the disk, even if the machine loses power in the next moment.
-        # NORMAL would save a quarter of a millisecond per commit on an SSD.
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
-    }
-    # Kept open: the last one to close a database writes its log back, and every task would be the last one.
-    DATABASES["default"]["CONN_MAX_AGE"] = None
-else:
-    # Kept open: a new connection costs more than most of our queries. Checked, so that a restart of PostgreSQL is
-    # noticed at the start of a request instead of in its middle.
-    DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
-    _options = DATABASES["default"].setdefault("OPTIONS", {})
-    _options.setdefault("connect_timeout", 5)
-    # Milliseconds. As long as a writer waits on SQLite; and a transaction whose process hangs is ended by the server.
-    _options.setdefault("options", "-c lock_timeout=20000 -c idle_in_transaction_session_timeout=30000")
 
 # Django's own, with roles on hosts, tags and single VMs.
 AUTHENTICATION_BACKENDS = ["vms.roles.RoleBackend"]

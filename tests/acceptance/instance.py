@@ -29,6 +29,7 @@ from django.db import connections
 from redis import Redis
 from supervisor.xmlrpc import SupervisorTransport
 
+from portal.databases import connection_settings
 from portal.env import BASE_DIR, load, run_directory
 from tests.support.waiting import wait_until
 from vms.models import Event, Host, Operation, OperationStep, PortalDefaults, VirtualMachine
@@ -322,8 +323,8 @@ class Instance:
     def database(self) -> Iterator[None]:
         """Let the models of this process read and write the instance's database."""
         was = connections.settings[DATABASE]
-        # With what our settings add to what the environment says: how statements wait for each other.
-        its = {**was, **load(self._environment).database, "ENGINE": was["ENGINE"]}
+        # As its own processes connect to it, whatever database these tests run on.
+        its = connection_settings(load(self._environment).database)
         _use(connections.configure_settings({DATABASE: its})[DATABASE])
         try:
             yield
